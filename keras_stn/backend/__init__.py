@@ -1,0 +1,19 @@
+"""What only one Keras backend can express. TensorFlow is the first."""
+
+import keras
+
+if keras.config.backend() == "tensorflow":
+    from keras_stn.backend.tensorflow import as_distributed
+    from keras_stn.backend.tensorflow import assign_all
+    from keras_stn.backend.tensorflow import batch_sizes
+    from keras_stn.backend.tensorflow import distribute
+    from keras_stn.backend.tensorflow import gradients
+    from keras_stn.backend.tensorflow import replica
+    from keras_stn.backend.tensorflow import sum_over_replicas
+    from keras_stn.backend.tensorflow import to_dataset
+else:
+    raise ImportError(
+        "keras_stn trains with Keras's TensorFlow backend. Set the environment "
+        "variable KERAS_BACKEND=tensorflow before Keras is imported. "
+        f"Received: backend={keras.config.backend()!r}"
+    )

@@ -1,0 +1,153 @@
+"""Gradients, replicas and data streams in TensorFlow."""
+
+import keras
+import tensorflow as tf
+
+
+def gradients(function, variables):
+    """Differentiates the outcome of `function` with respect to `variables`.
+
+    Nothing but `variables` is watched: their gradient needs the way back
+    through the network's activations, not the gradients of its weights.
+
+    Args:
+        function: Callable without arguments that returns a pair of a scalar
+            tensor to differentiate and anything else.
+        variables: List of `keras.Variable`.
+
+    Returns:
+        A pair of what `function` returned and the list of gradients, which
+        are zero where `function` does not depend on a variable.
+    """
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        for variable in variables:
+            tape.watch(variable.value)
+        outcome = function()
+    return outcome, tape.gradient(
+        outcome[0],
+        [variable.value for variable in variables],
+        unconnected_gradients=tf.UnconnectedGradients.ZERO,
+    )
+
+
+def replica():
+    """This replica's index and the number of replicas.
+
+    Returns:
+        A pair of an integer or scalar tensor, and an integer.
+    """
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return 0, 1
+    return context.replica_id_in_sync_group, context.num_replicas_in_sync
+
+
+def sum_over_replicas(tensor):
+    """Sums a tensor over the replicas; with one replica, the tensor."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return tensor
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, tensor)
+
+
+def assign_all(variables, values):
+    """Assigns a tensor to each variable, on every replica its own.
+
+    Variables of an optimizer cannot be assigned inside a replica: they name
+    no way to combine the replicas' values. All replicas hold equal values
+    here, so each device simply takes its own.
+
+    Args:
+        variables: List of `keras.Variable`.
+        values: List of tensors.
+    """
+
+    def update(strategy, values):
+        for variable, value in zip(variables, values):
+            strategy.extended.update(
+                variable.value,
+                lambda target, value: target.assign(value),
+                args=(value,),
+                group=False,
+            )
+
+    tf.__internal__.distribute.interim.maybe_merge_call(
+        update, tf.distribute.get_strategy(), values
+    )
+
+
+def to_dataset(adapter, forever=False):
+    """Turns one of Keras's data adapters into a `tf.data.Dataset`.
+
+    Args:
+        adapter: A Keras data adapter.
+        forever: Boolean, whether to start again at the data's end. Arrays
+            are then cut into batches across that border, so that all batches
+            have one shape and every example its equal share.
+
+    Returns:
+        A `tf.data.Dataset` or `tf.distribute.DistributedDataset`.
+    """
+    dataset = adapter.get_tf_dataset()
+    if not forever or not isinstance(dataset, tf.data.Dataset):
+        return dataset
+    dataset = dataset.repeat()
+    if adapter.has_partial_batch:
+        dataset = dataset.rebatch(adapter.batch_size, drop_remainder=True)
+    return dataset
+
+
+def distribute(dataset, strategy):
+    """Hands a data set to a strategy that has not got it yet.
+
+    Args:
+        dataset: A `tf.data.Dataset` or `tf.distribute.DistributedDataset`.
+        strategy: A `tf.distribute.Strategy`.
+
+    Returns:
+        An iterable of batches, one per step.
+    """
+    if isinstance(dataset, tf.data.Dataset):
+        return strategy.experimental_distribute_dataset(dataset)
+    return dataset
+
+
+def as_distributed(make_iterator):
+    """An iterable that Keras takes for a data set of its own strategy.
+
+    Args:
+        make_iterator: Callable that returns a Python iterator.
+
+    Returns:
+        A `tf.distribute.DistributedDataset`.
+    """
+    return PythonDataset(make_iterator)
+
+
+class PythonDataset(tf.distribute.DistributedDataset):
+    """Batches that Python takes from data sets distributed already."""
+
+    def __init__(self, make_iterator):
+        self._make_iterator = make_iterator
+
+    def __iter__(self):
+        return self._make_iterator()
+
+
+def batch_sizes(batches, strategy):
+    """The sizes of batches, on every replica.
+
+    Args:
+        batches: Iterable of batches, nested structures of tensors.
+        strategy: The `tf.distribute.Strategy` that they are distributed by.
+
+    Returns:
+        Tuple of integers.
+    """
+    return tuple(
+        tensor.shape[0]
+        for batch in batches
+        for tensor in strategy.experimental_local_results(
+            next(leaf for leaf in keras.tree.flatten(batch) if leaf is not None)
+        )
+    )

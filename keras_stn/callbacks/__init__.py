@@ -1,0 +1,1 @@
+from keras_stn.callbacks.progress_logger import ProgressLogger

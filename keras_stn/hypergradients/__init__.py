@@ -1,0 +1,1 @@
+from keras_stn.hypergradients.best_response import best_response

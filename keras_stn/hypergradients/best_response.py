@@ -1,0 +1,44 @@
+from keras_stn import backend
+
+
+def best_response(space, loss_function, groups, perturb, entropy_weight):
+    """The gradient of the tuning objective through the best response.
+
+    The objective is the expected loss on tuning data under the perturbation,
+    less the weighted entropy of the perturbation:
+
+        E_ε[ loss(λ + σ ⊙ ε, φ) ] − τ H(σ)
+
+    The loss depends on λ only through the weights' response to it: nothing is
+    dropped, augmented or penalized in a tuning step.
+
+    Args:
+        space: `HyperparameterSpace`.
+        loss_function: Callable that maps a `Sample` to a scalar tensor, the
+            loss on tuning data.
+        groups: Integer or scalar tensor, the number of perturbations.
+        perturb: Boolean. If `False`, the scales are fixed: the loss is taken
+            at λ itself, without the entropy.
+        entropy_weight: Float, τ.
+
+    Returns:
+        Tuple of the loss, the objective, and a list of its gradients with
+        respect to λ (`location`) and, if `perturb`, s (`raw_scale`).
+
+    Reference:
+        [MacKay et al., 2019](https://arxiv.org/abs/1903.03088), equation 9
+        and algorithm 1.
+    """
+    _, replicas = backend.replica()
+
+    def objective():
+        loss = loss_function(space.sample(groups, perturb=perturb))
+        if not perturb:
+            return loss, loss
+        # Gradients are summed over the replicas, whose losses are divided by
+        # their number already.
+        return loss - entropy_weight * space.entropy() / replicas, loss
+
+    variables = [space.location] + [space.raw_scale] * perturb
+    (value, loss), gradients = backend.gradients(objective, variables)
+    return loss, value, gradients

@@ -1,0 +1,97 @@
+import math
+
+import keras
+
+from keras_stn.hyperparameters.hyperparameter import MARGIN
+from keras_stn.hyperparameters.hyperparameter import HyperParameter
+from keras_stn.hyperparameters.hyperparameter import check_declaration
+
+
+@keras.saving.register_keras_serializable(package="keras_stn")
+class Float(HyperParameter):
+    """A real-valued hyperparameter that the network tunes while it trains.
+
+    Give it to a layer in place of a number:
+    `Dropout(stn.Float("dropout", 0.0, 0.9, default=0.05))`.
+
+    Args:
+        name: String, the name in logs and tables. Layers that use the same
+            name share one hyperparameter and must declare it alike.
+        min_value: Float, the lower end of the range, or `None` for none.
+        max_value: Float, the upper end of the range, or `None` for none.
+        default: Float in the range, the starting value. A default at an end
+            of the range, or within 1 % of the range from it (for a range
+            with one end: within 0.01, with `sampling="log"` within 1 %), is
+            moved inside by that much, since the gradient vanishes at the
+            end. If `None`, the lower end, moved inside; without one the
+            upper end; without any 0, or 1 with `sampling="log"`.
+        sampling: `"linear"`, or `"log"` for a strength whose order of
+            magnitude matters, which then must be positive.
+        scale: Positive float, the initial standard deviation of the
+            perturbation, in unconstrained units. 0.5 is a moderate
+            perturbation: from the middle of a range it reaches between
+            38 % and 62 % of it.
+        per_example: Boolean. If `False`, one perturbation serves a whole
+            batch, for a value that cannot differ between examples, such as
+            the strength of a weight penalty.
+
+    Raises:
+        ValueError: If the range is empty, `default` lies outside it, or a
+            range with `sampling="log"` is not positive.
+
+    Example:
+
+    >>> import keras_stn as stn
+    >>> rate = stn.Float("dropout", 0.0, 0.9, default=0.05)
+    >>> rate.default
+    0.05
+    >>> penalty = stn.Float("l2", 1e-7, 1e-1, default=1e-4, sampling="log")
+
+    Reference:
+        [MacKay et al., 2019](https://arxiv.org/abs/1903.03088), section 3.3
+        and appendix.
+    """
+
+    def __init__(
+        self,
+        name,
+        min_value=None,
+        max_value=None,
+        default=None,
+        sampling="linear",
+        scale=0.5,
+        per_example=True,
+    ):
+        check_declaration(
+            name, min_value, max_value, default, sampling, scale, float
+        )
+        low = -math.inf if min_value is None else float(min_value)
+        high = math.inf if max_value is None else float(max_value)
+        if sampling == "log" and min_value is None:
+            low = 0.0
+        super().__init__(
+            name=name,
+            low=low,
+            high=high,
+            default=starting_value(min_value, max_value, default, sampling),
+            sampling=sampling,
+            scale=float(scale),
+            per_example=bool(per_example),
+        )
+
+
+def starting_value(min_value, max_value, default, sampling):
+    """Returns `default`, moved inside the range by the documented margin."""
+    log = sampling == "log"
+    if default is None:
+        default = min_value if min_value is not None else max_value
+    if default is None:
+        return 1.0 if log else 0.0
+    forward = math.log if log else float
+    low = -math.inf if min_value is None else forward(min_value)
+    high = math.inf if max_value is None else forward(max_value)
+    margin = MARGIN * (high - low) if math.isfinite(high - low) else MARGIN
+    inside = min(max(forward(default), low + margin), high - margin)
+    if inside == forward(default):
+        return float(default)
+    return math.exp(inside) if log else inside

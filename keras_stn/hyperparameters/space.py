@@ -1,0 +1,239 @@
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_stn import backend
+from keras_stn.hyperparameters.sample import Sample
+from keras_stn.hyperparameters.transforms import constrain
+from keras_stn.hyperparameters.transforms import inverse_softplus
+
+
+class HyperparameterSpace(keras.layers.Layer):
+    """The hyperparameters of a network: their variables and their samples.
+
+    Holds the unconstrained hyperparameters λ and the scales σ of their
+    perturbations, draws λ + σ ⊙ ε for groups of examples and maps the draws
+    into the ranges. `SelfTuningModel` makes one and offers it as
+    `model.hyperparameters`.
+
+    Args:
+        declarations: Iterable of `Float` and `Int`, in order of first use.
+            Equal declarations of one name count once.
+        seed: Integer, the seed of the perturbations.
+
+    Raises:
+        ValueError: If one name has two different declarations.
+
+    Example:
+
+    >>> import keras_stn as stn
+    >>> from keras_stn.hyperparameters import HyperparameterSpace
+    >>> space = HyperparameterSpace([stn.Float("rate", 0.0, 1.0, default=0.5)])
+    >>> space.values()
+    {'rate': 0.5}
+    >>> space.sample(groups=4)["rate"].shape
+    TensorShape([4])
+
+    Reference:
+        [MacKay et al., 2019](https://arxiv.org/abs/1903.03088), section 3.
+    """
+
+    def __init__(self, declarations, seed=None, **kwargs):
+        # Kept in float32 under every dtype policy: a step of Adam on λ is
+        # often smaller than half precision can add.
+        super().__init__(trainable=False, dtype="float32", **kwargs)
+        self.declarations = unique(declarations)
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self._is_shared = np.array(
+            [not h.per_example for h in self.declarations], bool
+        )
+        self._low = [h.unconstrained_low for h in self.declarations]
+        self._high = [h.unconstrained_high for h in self.declarations]
+        self.build()
+
+    def build(self, input_shape=None):
+        n = len(self.declarations)
+        self.location = self.add_weight(
+            name="location",
+            shape=(n,),
+            initializer=from_values(
+                [h.unconstrained_default for h in self.declarations]
+            ),
+            trainable=False,
+        )
+        self.raw_scale = self.add_weight(
+            name="raw_scale",
+            shape=(n,),
+            initializer=from_values(
+                [inverse_softplus(h.scale) for h in self.declarations]
+            ),
+            trainable=False,
+        )
+        self.built = True
+
+    def __len__(self):
+        return len(self.declarations)
+
+    @property
+    def names(self):
+        """The names, in column order."""
+        return [h.name for h in self.declarations]
+
+    @property
+    def scale(self):
+        """The perturbation scales σ = softplus(`raw_scale`), shape `(n,)`."""
+        return ops.softplus(ops.convert_to_tensor(self.raw_scale))
+
+    def draw_noise(self, groups):
+        """Draws the standard normal noise of one sample.
+
+        Override it, or pass `noise` to `sample`, to supply your own.
+
+        Args:
+            groups: Integer or scalar tensor, the number of rows.
+
+        Returns:
+            Float tensor of shape `(groups, n)`.
+        """
+        # All replicas draw for all of them and keep their own rows, so that
+        # their perturbations differ.
+        replica, replicas = backend.replica()
+        noise = keras.random.normal(
+            (groups * replicas, len(self)),
+            dtype="float32",
+            seed=self.seed_generator,
+        )
+        if replicas == 1:
+            return noise
+        return noise[replica * groups : (replica + 1) * groups]
+
+    def sample(self, groups=1, noise=None, perturb=True):
+        """Draws λ + σ ⊙ ε for `groups` groups of examples.
+
+        Args:
+            groups: Integer or scalar tensor, the number of rows G.
+            noise: Tensor of shape `(G, n)` to use instead of a draw.
+            perturb: Boolean. If `False`, the one row λ itself.
+
+        Returns:
+            A `Sample`.
+        """
+        location = ops.convert_to_tensor(self.location)[None]
+        if not perturb:
+            return self._to_sample(location)
+        if noise is None:
+            noise = self.draw_noise(groups)
+        if self._is_shared.any():
+            noise = ops.where(self._is_shared, noise[:1], noise)
+        return self._to_sample(location + self.scale * noise)
+
+    def _to_sample(self, unconstrained):
+        return Sample(
+            unconstrained, self.constrain(unconstrained), self.declarations
+        )
+
+    def constrain(self, unconstrained):
+        """Maps unconstrained values into the ranges, all columns at once.
+
+        Args:
+            unconstrained: Tensor of shape `(..., n)`.
+
+        Returns:
+            Tensor of the same shape; an `Int` is not rounded yet.
+        """
+        kinds = [range_kind(h) for h in self.declarations]
+        ranges = np.array(
+            [h.transform_range for h in self.declarations], "float32"
+        )
+        values = ops.zeros_like(unconstrained)
+        for kind in dict.fromkeys(kinds):
+            columns = np.array([k == kind for k in kinds])
+            # Other columns get harmless numbers, so that neither their values
+            # nor their gradients can be infinite before they are masked.
+            low, high = np.where(
+                columns[:, None], ranges, ranges[columns.argmax()]
+            ).T
+            mapped = constrain(
+                ops.where(columns, unconstrained, 0.0), low, high
+            )
+            if kind[-1] == "log":
+                mapped = ops.exp(mapped)
+            values = ops.where(columns, mapped, values)
+        return values
+
+    def clip(self, unconstrained):
+        """Keeps unconstrained values where their gradients live.
+
+        Args:
+            unconstrained: Tensor of shape `(n,)`.
+
+        Returns:
+            Tensor of shape `(n,)`.
+        """
+        return ops.clip(
+            unconstrained,
+            np.array(self._low, "float32"),
+            np.array(self._high, "float32"),
+        )
+
+    def entropy(self):
+        """The entropy of the perturbation, Σ log(σ √(2πe)), in nats.
+
+        Returns:
+            Scalar tensor.
+        """
+        constant = 0.5 * math.log(2 * math.pi * math.e)
+        return ops.sum(ops.log(self.scale) + constant)
+
+    def logs(self):
+        """Every hyperparameter's value and scale, by name, as tensors.
+
+        Returns:
+            Dictionary of scalar tensors: `NAME` and `NAME_scale`.
+        """
+        sample = self.sample(perturb=False)
+        values = {name: sample[name][0] for name in self.names}
+        scales = dict(zip(self.names, ops.unstack(self.scale, len(self))))
+        return values | {f"{name}_scale": s for name, s in scales.items()}
+
+    def values(self):
+        """The current value of every hyperparameter.
+
+        Returns:
+            Dictionary from names to Python numbers.
+        """
+        sample = self.sample(perturb=False)
+        return {
+            h.name: h.to_python(ops.convert_to_numpy(sample[h.name])[0])
+            for h in self.declarations
+        }
+
+
+def unique(declarations):
+    """The declarations without repetition, in order of first use."""
+    by_name = {}
+    for declaration in declarations:
+        first = by_name.setdefault(declaration.name, declaration)
+        if first != declaration:
+            raise ValueError(
+                f"The hyperparameter '{declaration.name}' is declared twice "
+                "with different arguments. Layers share a hyperparameter by "
+                "declaring it alike; give the other one another name. "
+                f"Received: {first} and {declaration}"
+            )
+    return list(by_name.values())
+
+
+def range_kind(hyperparameter):
+    """Which ends the range has, and its sampling: one map serves a kind."""
+    low, high = hyperparameter.transform_range
+    return math.isfinite(low), math.isfinite(high), hyperparameter.sampling
+
+
+def from_values(values):
+    """An initializer that gives the listed numbers."""
+    return lambda shape, dtype=None: ops.convert_to_tensor(
+        np.reshape(values, shape), dtype
+    )

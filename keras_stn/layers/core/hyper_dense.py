@@ -1,0 +1,74 @@
+import math
+
+import keras
+from keras import ops
+
+from keras_stn.layers.hyper_layer import to_examples
+from keras_stn.layers.response_layer import ResponseLayer
+
+
+@keras.saving.register_keras_serializable(package="keras_stn")
+class HyperDense(ResponseLayer, keras.layers.Dense):
+    """Densely connected layer whose weights respond to hyperparameters.
+
+    Use it in place of `keras.layers.Dense` in a network that a
+    `SelfTuningModel` trains. It learns how its best weights change with the
+    hyperparameters of the model, which is what lets a validation loss tell
+    the model where to move them. On its own it is an ordinary `Dense` layer.
+
+    Args:
+        units: Positive integer, dimensionality of the output space.
+        activation: Activation function to use. If you don't specify anything,
+            no activation is applied.
+        use_bias: Boolean, whether the layer uses a bias vector.
+        kernel_initializer: Initializer for the kernel and its response.
+        bias_initializer: Initializer for the bias and its response.
+        kernel_regularizer: Regularizer function applied to `kernel`.
+        bias_regularizer: Regularizer function applied to `bias`.
+        activity_regularizer: Regularizer function applied to the output.
+        kernel_constraint: Constraint function applied to `kernel`.
+        bias_constraint: Constraint function applied to `bias`.
+        **kwargs: Further arguments of `keras.layers.Dense`.
+
+    Call arguments:
+        inputs: Tensor.
+        hyperparameters: A `Sample`, which the model around the layer
+            supplies.
+
+    Input shape:
+        `(batch_size, ..., input_dim)`.
+
+    Output shape:
+        `(batch_size, ..., units)`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import keras_stn as stn
+    >>> layer = stn.layers.HyperDense(3, activation="relu")
+    >>> layer(np.ones((2, 5))).shape
+    TensorShape([2, 3])
+
+    Reference:
+        [MacKay et al., 2019](https://arxiv.org/abs/1903.03088), equation 12.
+    """
+
+    def call(self, inputs, training=None, hyperparameters=None):
+        if hyperparameters is None or self.kernel_gate is None:
+            return super().call(inputs, training=training)
+        outputs = self.apply_response(inputs, hyperparameters)
+        if self.activation is not None:
+            outputs = self.activation(outputs)
+        return outputs
+
+    def linear(self, inputs, kernel):
+        return ops.matmul(inputs, kernel)
+
+    def to_outputs(self, rows, inputs):
+        rows = to_examples(rows, inputs)
+        middle = (1,) * (len(inputs.shape) - 2)
+        return ops.reshape(rows, (-1, *middle, self.units))
+
+    def num_positions(self, inputs):
+        positions = inputs.shape[:-1]
+        return None if None in positions else math.prod(positions)

@@ -1,0 +1,142 @@
+"""How a layer receives hyperparameters.
+
+Keras carries `training` to every layer through a call context; the same
+mechanism carries the `Sample` of hyperparameters. This is the only file that
+touches it.
+"""
+
+import contextlib
+
+import keras
+from keras import ops
+
+from keras_stn.hyperparameters import hyperparameter
+from keras_stn.hyperparameters.hyperparameter import HyperParameter
+
+CONTEXT_ARGUMENT = "hyperparameters"
+
+
+class HyperLayer(keras.layers.Layer):
+    """Mixin for layers that receive hyperparameters.
+
+    Put it before a Keras layer among the bases and give `call` an argument
+    `hyperparameters=None`. Inside a `SelfTuningModel` it holds a `Sample`; it
+    is `None` in a network on its own, which then acts as an ordinary network
+    at the starting values.
+
+    Example:
+
+    ```python
+    class Scale(HyperLayer):
+        def __init__(self, factor, **kwargs):
+            super().__init__(**kwargs)
+            self.factor = self.declare(factor)
+
+        def call(self, inputs, hyperparameters=None):
+            return inputs * self.resolve(self.factor, inputs, hyperparameters)
+    ```
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._register_call_context_args(CONTEXT_ARGUMENT)
+        self.declarations = []
+
+    def declare(self, value):
+        """Registers an argument that may be tuned.
+
+        Args:
+            value: A number, a `Float` or `Int`, or the configuration of one.
+
+        Returns:
+            The number or the hyperparameter.
+        """
+        value = hyperparameter.get(value)
+        if isinstance(value, HyperParameter):
+            self.declarations.append(value)
+        return value
+
+    def resolve(self, value, inputs, hyperparameters):
+        """The value of an argument for each example of `inputs`.
+
+        Args:
+            value: A number, or a declared hyperparameter.
+            inputs: Tensor of shape `(batch_size, ...)`.
+            hyperparameters: A `Sample`, or `None`.
+
+        Returns:
+            A Python number, or a tensor in the layer's compute dtype that
+            broadcasts against `inputs`, of shape `(batch_size, 1, ...)` or
+            `(1, 1, ...)`.
+
+        Raises:
+            ValueError: If the model does not know the hyperparameter.
+        """
+        if not isinstance(value, HyperParameter):
+            return value
+        if hyperparameters is None:
+            return value.default
+        if value.name not in hyperparameters:
+            raise ValueError(
+                f"The layer '{self.name}' uses the hyperparameter "
+                f"'{value.name}', which the model around it does not know. "
+                "Make a new `SelfTuningModel` after adding layers to a "
+                "network."
+            )
+        values = ops.cast(hyperparameters[value.name], self.compute_dtype)
+        values = to_examples(values, inputs)
+        return ops.reshape(values, (-1,) + (1,) * (len(inputs.shape) - 1))
+
+
+def to_examples(rows, inputs):
+    """Repeats the rows of groups for the examples that belong to them.
+
+    Args:
+        rows: Tensor of shape `(G, ...)`.
+        inputs: Tensor of shape `(batch_size, ...)`.
+
+    Returns:
+        Tensor of shape `(batch_size, ...)`, or `rows` where one row or one
+        row an example needs no repetition.
+
+    Raises:
+        ValueError: If G does not divide the batch size.
+    """
+    groups, batch_size = rows.shape[0], inputs.shape[0]
+    if groups == 1 or groups == batch_size is not None:
+        return rows
+    if groups is None or batch_size is None:
+        return ops.repeat(rows, ops.shape(inputs)[0] // ops.shape(rows)[0], 0)
+    if batch_size % groups:
+        raise ValueError(
+            "The number of groups of hyperparameters must divide the batch "
+            f"size. Received: groups={groups}, batch_size={batch_size}"
+        )
+    return ops.repeat(rows, batch_size // groups, axis=0)
+
+
+@contextlib.contextmanager
+def provided(layer, sample):
+    """Hands `sample` to all layers called inside, at any depth.
+
+    Args:
+        layer: The layer whose `call` is running.
+        sample: A `Sample`.
+    """
+    context = layer._get_call_context()
+    before = context.get_value(CONTEXT_ARGUMENT)
+    context.set_value(CONTEXT_ARGUMENT, sample)
+    try:
+        yield
+    finally:
+        context.set_value(CONTEXT_ARGUMENT, before)
+
+
+def find_declarations(network):
+    """All hyperparameters that a network's layers declare, in their order."""
+    return [
+        declaration
+        for layer in network._flatten_layers()
+        for declaration in getattr(layer, "declarations", ())
+        if isinstance(layer, HyperLayer)
+    ]

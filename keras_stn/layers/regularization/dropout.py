@@ -1,0 +1,74 @@
+import keras
+from keras import ops
+
+from keras_stn.layers.regularization.tunable_strength import TunableStrength
+
+
+class BaseDropout(TunableStrength):
+    """What the dropouts share: the mask."""
+
+    def regularize(self, inputs, strength):
+        # The mask has no derivative, so neither has the factor that makes up
+        # for it: half of a gradient would be worse than none.
+        rate = ops.stop_gradient(
+            ops.convert_to_tensor(strength, self.compute_dtype)
+        )
+        noise = keras.random.uniform(
+            self.get_noise_shape(inputs),
+            dtype=self.compute_dtype,
+            seed=self.seed_generator,
+        )
+        # A rate of 1 drops everything: there the factor must stay finite.
+        keep = ops.maximum(1 - rate, keras.config.epsilon())
+        return ops.where(noise >= rate, inputs / keep, 0)
+
+    def get_noise_shape(self, inputs):
+        """The shape of the mask."""
+        shape = ops.shape(inputs)
+        if self.noise_shape is None:
+            return shape
+        return tuple(
+            size if given is None else given
+            for given, size in zip(self.noise_shape, shape)
+        )
+
+
+@keras.saving.register_keras_serializable(package="keras_stn")
+class Dropout(BaseDropout, keras.layers.Dropout):
+    """Dropout whose rate may be tuned, with a rate of its own per example.
+
+    With a number as `rate` it is `keras.layers.Dropout`, seed and all. With a
+    `Float` every example is dropped at its own perturbed rate in training;
+    in tuning steps and inference nothing is dropped.
+
+    Args:
+        rate: Float between 0 and 1, or a `Float` whose range lies there.
+            Fraction of the input units to drop.
+        noise_shape: Tuple of integers, the shape of the mask: 1 where it is
+            shared along an axis, `None` where it is as large as the input.
+        seed: Integer, the random seed.
+
+    Call arguments:
+        inputs: Tensor of any rank.
+        training: Boolean, whether to drop.
+        hyperparameters: A `Sample`, which the model around the layer
+            supplies. Without it the rate is its starting value.
+
+    Input shape:
+        `(batch_size, ...)`.
+
+    Output shape:
+        Same as input.
+
+    Raises:
+        ValueError: If the rate or its range is not between 0 and 1.
+
+    Example:
+
+    >>> import keras_stn as stn
+    >>> rate = stn.Float("dropout", 0.0, 0.9, default=0.05)
+    >>> layer = stn.layers.Dropout(rate)
+    """
+
+    def __init__(self, rate, noise_shape=None, seed=None, **kwargs):
+        super().__init__(rate, noise_shape=noise_shape, seed=seed, **kwargs)

@@ -1,0 +1,65 @@
+from keras_stn.hyperparameters import hyperparameter
+from keras_stn.hyperparameters.hyperparameter import HyperParameter
+from keras_stn.layers.hyper_layer import HyperLayer
+
+
+class TunableStrength(HyperLayer):
+    """Mixin for Keras's noise layers: a strength that may be tuned.
+
+    With a number the Keras layer does the work. With a `Float` the subclass's
+    `regularize` does, in training only.
+
+    Args:
+        strength: Float between 0 and 1, or a `Float` whose range lies there.
+            The Keras layer's first argument.
+        **kwargs: Further arguments of the Keras layer.
+
+    Raises:
+        ValueError: If the range of `strength` is not between 0 and 1.
+    """
+
+    # The name that the Keras layer gives to its strength.
+    strength_name = "rate"
+
+    def __init__(self, strength, **kwargs):
+        strength = hyperparameter.get(strength)
+        number = strength
+        if isinstance(strength, HyperParameter):
+            number = strength.default
+            if strength.low < 0 or strength.high > 1:
+                raise ValueError(
+                    f"The range of `{self.strength_name}` must lie between 0 "
+                    "and 1; give its hyperparameter such a `min_value` and "
+                    f"`max_value`. Received: {self.strength_name}={strength}"
+                )
+        super().__init__(number, **kwargs)
+        setattr(self, self.strength_name, self.declare(strength))
+
+    def call(self, inputs, training=False, hyperparameters=None):
+        strength = getattr(self, self.strength_name)
+        if not isinstance(strength, HyperParameter):
+            return super().call(inputs, training=training)
+        if not training:
+            return inputs
+        strength = self.resolve(strength, inputs, hyperparameters)
+        return self.regularize(inputs, strength)
+
+    def regularize(self, inputs, strength):
+        """Applies the noise.
+
+        Args:
+            inputs: Tensor of shape `(batch_size, ...)`.
+            strength: Number, or tensor of shape `(batch_size, 1, ...)` or
+                `(1, 1, ...)`.
+
+        Returns:
+            Tensor of the shape of `inputs`.
+        """
+        raise NotImplementedError
+
+    def get_config(self):
+        strength = getattr(self, self.strength_name)
+        return {
+            **super().get_config(),
+            self.strength_name: hyperparameter.serialize(strength),
+        }

@@ -1,0 +1,216 @@
+"""The stream of training and tuning batches."""
+
+import itertools
+import types
+from typing import NamedTuple
+
+import keras
+from keras.src.trainers.data_adapters import array_slicing
+from keras.src.trainers.data_adapters import data_adapter
+from keras.src.trainers.data_adapters import get_data_adapter
+from keras.src.trainers.data_adapters import is_tf_dataset
+
+from keras_stn import backend
+
+
+class Cycle(NamedTuple):
+    """One step's data: training batches, then tuning batches.
+
+    Each batch is what Keras's `train_step` gets: `(x, y)` or
+    `(x, y, sample_weight)`. The batches are not stacked: a strategy splits
+    each of them over its replicas, and the last one may be smaller.
+    """
+
+    training: tuple
+    tuning: tuple
+
+
+class Alternation(data_adapter.DataAdapter):
+    """Gives `fit` cycles of training and tuning batches.
+
+    An epoch is one pass over the training data, or `steps_per_epoch` of its
+    batches. Its last cycle has as many training batches as are left. The
+    tuning data start again at their end, wherever an epoch ends.
+
+    Args:
+        training: A Keras data adapter.
+        tuning: A Keras data adapter.
+        train_steps: Integer, training batches a cycle.
+        tuning_steps: Integer, tuning batches a cycle.
+        steps_per_epoch: Integer, training batches an epoch, or `None`.
+        strategy: The model's `tf.distribute.Strategy`.
+    """
+
+    def __init__(
+        self,
+        training,
+        tuning,
+        train_steps,
+        tuning_steps,
+        steps_per_epoch,
+        strategy,
+    ):
+        self.is_tuning = True
+        self._adapter = training
+        self._train_steps = train_steps
+        self._tuning_steps = tuning_steps
+        self._steps_per_epoch = steps_per_epoch
+        self.training = backend.to_dataset(training)
+        self.tuning = backend.to_dataset(tuning, forever=True)
+        self._training_batches = backend.distribute(self.training, strategy)
+        self._tuning_iterator = iter(backend.distribute(self.tuning, strategy))
+
+    def get_tf_dataset(self):
+        return backend.as_distributed(self._cycles)
+
+    def _cycles(self):
+        batches = iter(self._training_batches)
+        seen = 0
+        while True:
+            size = self._train_steps
+            if self._steps_per_epoch:
+                left = self._steps_per_epoch - seen % self._steps_per_epoch
+                size = min(size, left)
+            training = tuple(itertools.islice(batches, size))
+            if not training:
+                if not seen:
+                    raise ValueError(
+                        "The training data `x` hold no batch; pass at least "
+                        "one example."
+                    )
+                return
+            seen += len(training)
+            yield Cycle(training, self._tuning_batches())
+
+    def _tuning_batches(self):
+        if not self.is_tuning:
+            return ()
+        batches = tuple(
+            itertools.islice(self._tuning_iterator, self._tuning_steps)
+        )
+        if len(batches) < self._tuning_steps:
+            raise ValueError(
+                "The tuning data ran out. Pass validation data or "
+                "`tuning_data` with at least one example; a generator must "
+                "not end, since the tuning data are used over and over."
+            )
+        return batches
+
+    def on_epoch_begin(self):
+        self._adapter.on_epoch_begin()
+
+    def on_epoch_end(self):
+        self._adapter.on_epoch_end()
+
+    @property
+    def num_batches(self):
+        """Cycles an epoch, or `None` where the data do not tell."""
+        return to_cycles(self._adapter.num_batches, self._train_steps)
+
+    @property
+    def batch_size(self):
+        return self._adapter.batch_size
+
+
+class TuningSchedule(keras.callbacks.Callback):
+    """Lets the tuning steps begin after the warm-up.
+
+    Args:
+        alternation: The `Alternation` of this call of `fit`.
+        warmup_epochs: Integer, the epochs of training steps alone.
+    """
+
+    def __init__(self, alternation, warmup_epochs):
+        super().__init__()
+        self._alternation = alternation
+        self._warmup_epochs = warmup_epochs
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._alternation.is_tuning = epoch >= self._warmup_epochs
+
+
+def to_cycles(num_batches, train_steps):
+    """The cycles that hold `num_batches` training batches."""
+    return None if num_batches is None else -(-num_batches // train_steps)
+
+
+def split_validation(x, y, sample_weight, validation_split):
+    """Splits arrays as `keras.Model.fit` does.
+
+    Returns:
+        A pair of the training and the validation triple.
+    """
+    return array_slicing.train_validation_split(
+        (x, y, sample_weight), validation_split=validation_split
+    )
+
+
+def training_adapter(
+    x, y, sample_weight, batch_size, steps_per_epoch, shuffle, class_weight
+):
+    """The Keras data adapter of the training data."""
+    check_not_empty("x", x)
+    return get_data_adapter(
+        x,
+        y=y,
+        sample_weight=sample_weight,
+        batch_size=batch_size,
+        steps_per_epoch=steps_per_epoch,
+        shuffle=shuffle and not is_tf_dataset(x) and not is_generator(x),
+        class_weight=class_weight,
+    )
+
+
+def tuning_adapter(data, batch_size, is_validation_data):
+    """The Keras data adapter of the data that the hyperparameters learn from.
+
+    Args:
+        data: A tuple of arrays `(x, y)` or `(x, y, sample_weight)`, a
+            `tf.data.Dataset`, `PyDataset` or generator.
+        batch_size: Integer, for arrays.
+        is_validation_data: Boolean, whether `fit` evaluates on them as well.
+    """
+    if is_generator(data) and is_validation_data:
+        raise ValueError(
+            "`validation_data` is a generator, which can be read only once, "
+            "but it is needed both for tuning and for validation. Pass "
+            "arrays, a `tf.data.Dataset` or a `keras.utils.PyDataset`, or "
+            "pass another generator as `tuning_data`."
+        )
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    check_not_empty(
+        "validation_data" if is_validation_data else "tuning_data", x
+    )
+    size = num_examples(x)
+    return get_data_adapter(
+        x,
+        y=y,
+        sample_weight=sample_weight,
+        batch_size=size and min(batch_size or 32, size),
+        shuffle=size is not None,
+    )
+
+
+def num_examples(x):
+    """The number of examples of arrays, or `None` for other data."""
+    leaves = keras.tree.flatten(x)
+    if all(array_slicing.can_slice_array(leaf) for leaf in leaves):
+        return (
+            len(leaves[0])
+            if hasattr(leaves[0], "__len__")
+            else (leaves[0].shape[0])
+        )
+    return None
+
+
+def check_not_empty(argument, x):
+    """Raises a sentence if data are arrays without examples."""
+    if num_examples(x) == 0:
+        raise ValueError(
+            f"`{argument}` is empty; pass at least one example. Received "
+            f"arrays of shapes {[tuple(a.shape) for a in keras.tree.flatten(x)]}"
+        )
+
+
+def is_generator(x):
+    return isinstance(x, types.GeneratorType)

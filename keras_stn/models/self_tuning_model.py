@@ -1,0 +1,757 @@
+import contextlib
+import contextvars
+import math
+import types
+import warnings
+
+import keras
+from keras import ops
+
+from keras_stn import backend
+from keras_stn.callbacks.progress_logger import ProgressLogger
+from keras_stn.hypergradients import best_response
+from keras_stn.hyperparameters import HyperparameterSpace
+from keras_stn.layers.hyper_layer import find_declarations
+from keras_stn.layers.hyper_layer import provided
+from keras_stn.layers.response_layer import ResponseLayer
+from keras_stn.models import alternation
+from keras_stn.models.alternation import Alternation
+from keras_stn.models.alternation import Cycle
+from keras_stn.models.alternation import TuningSchedule
+
+# Whether the thread at hand computes a tuning loss. A variable of the thread,
+# since each replica of a strategy traces its step in a thread of its own.
+_IN_TUNING_STEP = contextvars.ContextVar("in_tuning_step", default=False)
+
+
+@keras.saving.register_keras_serializable(package="keras_stn")
+class SelfTuningModel(keras.Model):
+    """A network that tunes its own hyperparameters while it trains.
+
+    Wrap it around a network whose layers take `stn.Float` and `stn.Int`
+    hyperparameters and whose weighted layers are hyper layers, then compile
+    and fit it like any Keras model. `fit` alternates between two updates: the
+    weights follow the training loss under perturbed hyperparameters, and the
+    hyperparameters follow the loss on the validation data.
+
+    Args:
+        network: A `keras.Model`, functional, sequential or subclassed.
+        train_steps: Integer, weight updates a cycle.
+        tuning_steps: Integer, hyperparameter updates a cycle.
+        groups: Integer, how many perturbations of the hyperparameters a batch
+            gets, each for an equal share of its consecutive examples; or
+            `None` for one an example, as in the paper. A batch that `groups`
+            does not divide uses the largest number below that does. Few
+            groups cost nearly nothing.
+        entropy_weight: Float, the weight τ of the perturbation's entropy in
+            the tuning objective. The larger, the wider the network explores.
+        tune_scales: Boolean, whether the perturbation scales are tuned as
+            well. If `False` they stay, and tuning steps use no perturbation.
+
+    Raises:
+        ValueError: If `network` has no hyperparameter, or an argument is out
+            of range.
+
+    Example:
+
+    >>> import keras
+    >>> import numpy as np
+    >>> import keras_stn as stn
+    >>> network = keras.Sequential([
+    ...     keras.Input((8,)),
+    ...     stn.layers.HyperDense(16, activation="relu"),
+    ...     stn.layers.Dropout(stn.Float("dropout", 0.0, 0.9, default=0.1)),
+    ...     stn.layers.HyperDense(1),
+    ... ])
+    >>> model = stn.SelfTuningModel(network)
+    >>> model.compile("sgd", loss="mse")
+    >>> x, y = np.ones((64, 8)), np.ones((64, 1))
+    >>> history = model.fit(x, y, validation_split=0.25, verbose=0)
+    >>> sorted(model.hyperparameter_values())
+    ['dropout']
+
+    Reference:
+        [MacKay et al., 2019](https://arxiv.org/abs/1903.03088), algorithm 1.
+    """
+
+    def __init__(
+        self,
+        network,
+        train_steps=2,
+        tuning_steps=1,
+        groups=8,
+        entropy_weight=1e-3,
+        tune_scales=True,
+        **kwargs,
+    ):
+        check_arguments(
+            network, train_steps, tuning_steps, groups, entropy_weight
+        )
+        kwargs.setdefault("dtype", network.dtype_policy)
+        super().__init__(**kwargs)
+        # The network converts its own inputs.
+        self._convert_input_args = False
+        self._allow_non_tensor_positional_args = True
+        self.network = network
+        self.train_steps = train_steps
+        self.tuning_steps = tuning_steps
+        self.groups = groups
+        self.entropy_weight = entropy_weight
+        self.tune_scales = tune_scales
+        self.hyperparameters = None
+        self.hyper_optimizer = None
+        self.scale_optimizer = None
+        if hasattr(network, "output_names"):
+            self.output_names = network.output_names
+        if network.built:
+            self.build(shape_of_inputs(network))
+
+    def build(self, input_shape):
+        if not self.network.built:
+            self.network.build(input_shape)
+        if self.hyperparameters is None:
+            declarations = find_declarations(self.network)
+            if not declarations:
+                raise ValueError(
+                    "The network has no hyperparameter to tune. Give one of "
+                    "its layers an `stn.Float` or `stn.Int` where it takes a "
+                    "number, as in `stn.layers.Dropout(stn.Float('dropout', "
+                    "0.0, 0.9, default=0.05))`. Received: "
+                    f"network={self.network.name}"
+                )
+            self.hyperparameters = HyperparameterSpace(
+                declarations, name="hyperparameters"
+            )
+        layers = [
+            layer
+            for layer in self.network._flatten_layers()
+            if isinstance(layer, ResponseLayer)
+        ]
+        if not layers:
+            raise ValueError(
+                "The network has no hyper layer, so its weights cannot "
+                "respond to the hyperparameters and nothing would be tuned. "
+                "Use `stn.layers.HyperDense`, `stn.layers.HyperConv2D` and "
+                "their like in place of Keras's layers. Received: "
+                f"network={self.network.name}"
+            )
+        for layer in layers:
+            layer.build_gates(len(self.hyperparameters))
+        self.built = True
+
+    def call(self, inputs, training=None, hyperparameters=None):
+        """Calls the network at given, perturbed or current hyperparameters.
+
+        Args:
+            inputs: The network's inputs.
+            training: Boolean, whether to train: with a new perturbation
+                unless `hyperparameters` are given.
+            hyperparameters: A `Sample`, from
+                `model.hyperparameters.sample()`. If `None`, a new one in
+                training and the current values in inference.
+
+        Returns:
+            The network's outputs.
+        """
+        if hyperparameters is None:
+            hyperparameters = self.hyperparameters.sample(
+                self.num_groups(inputs), perturb=bool(training)
+            )
+        with provided(self, hyperparameters):
+            return self.network(inputs, training=training)
+
+    def num_groups(self, inputs):
+        """How many perturbations a batch gets.
+
+        Args:
+            inputs: The network's inputs.
+
+        Returns:
+            Integer, the largest number up to `groups` that divides the batch;
+            a scalar tensor where the batch size is only known at run time.
+        """
+        leaf = keras.tree.flatten(inputs)[0]
+        size = leaf.shape[0]
+        if size is None:
+            size = ops.shape(leaf)[0]
+        if self.groups is None:
+            return size
+        # `groups` counts over all replicas, as the batch does.
+        _, replicas = backend.replica()
+        return largest_divisor(size, max(1, self.groups // replicas))
+
+    def hyperparameter_values(self):
+        """The current value of every hyperparameter.
+
+        Returns:
+            Dictionary from names to Python numbers, in order of first use.
+        """
+        return self.hyperparameters.values()
+
+    def compile(
+        self,
+        optimizer="rmsprop",
+        loss=None,
+        *args,
+        hyper_optimizer=None,
+        scale_optimizer=None,
+        **kwargs,
+    ):
+        """Configures the model for training.
+
+        Args:
+            optimizer: Name or instance of a Keras optimizer, for the weights.
+            loss: As in `keras.Model.compile`.
+            *args: As in `keras.Model.compile`.
+            hyper_optimizer: Name or instance of a Keras optimizer, for the
+                hyperparameters. If `None`, `Adam(3e-3)`.
+            scale_optimizer: Name or instance of a Keras optimizer, for the
+                perturbation scales. If `None`, one like `hyper_optimizer`.
+            **kwargs: As in `keras.Model.compile`.
+
+        Raises:
+            ValueError: If two of the optimizers are one object.
+        """
+        super().compile(optimizer, loss, *args, **kwargs)
+        with self.distribute_strategy.scope():
+            self.hyper_optimizer = (
+                keras.optimizers.Adam(3e-3, name="hyper_adam")
+                if hyper_optimizer is None
+                else keras.optimizers.get(hyper_optimizer)
+            )
+            self.scale_optimizer = (
+                keras.optimizers.get(scale_optimizer)
+                if scale_optimizer is not None
+                else type(self.hyper_optimizer).from_config(
+                    self.hyper_optimizer.get_config()
+                )
+            )
+            # In a namespace Keras does not look into: `evaluate` would report
+            # them otherwise.
+            self._trackers = types.SimpleNamespace(
+                loss=keras.metrics.Mean(name="tuning_loss"),
+                skipped=keras.metrics.Sum(name="skipped_tuning_steps"),
+            )
+        if len({id(o) for o in self._optimizers()}) < 3:
+            raise ValueError(
+                "`optimizer`, `hyper_optimizer` and `scale_optimizer` must be "
+                "different objects: an optimizer keeps the state of the "
+                "variables it updates. Make one instance for each."
+            )
+
+    def _optimizers(self):
+        return self.optimizer, self.hyper_optimizer, self.scale_optimizer
+
+    def _build_hyper_optimizers(self):
+        if not self.hyper_optimizer.built:
+            self.hyper_optimizer.build([self.hyperparameters.location])
+        if not self.scale_optimizer.built:
+            self.scale_optimizer.build([self.hyperparameters.raw_scale])
+
+    def _symbolic_build(self, iterator=None, data_batch=None):
+        super()._symbolic_build(iterator=iterator, data_batch=data_batch)
+        self._build_hyper_optimizers()
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # `fit` has built everything from the data before Keras's own `fit`,
+        # which would take a cycle for a batch.
+        if not isinstance(getattr(iterator, "data_adapter", None), Alternation):
+            super()._maybe_symbolic_build(iterator, data_batch)
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        shuffle=True,
+        class_weight=None,
+        sample_weight=None,
+        initial_epoch=0,
+        steps_per_epoch=None,
+        validation_steps=None,
+        validation_batch_size=None,
+        validation_freq=1,
+        tuning_data=None,
+        warmup_epochs=0,
+    ):
+        """Trains the weights and tunes the hyperparameters.
+
+        Arguments are those of `keras.Model.fit`. A step of the progress bar
+        is a cycle of `train_steps` training batches and `tuning_steps` tuning
+        batches; an epoch is one pass over the training data.
+
+        Args:
+            x: As in `keras.Model.fit`.
+            y: As in `keras.Model.fit`.
+            batch_size: As in `keras.Model.fit`, for tuning batches as well.
+            epochs: As in `keras.Model.fit`.
+            verbose: As in `keras.Model.fit`.
+            callbacks: As in `keras.Model.fit`. Logs hold every hyperparameter
+                `NAME` and its scale `NAME_scale`, the `tuning_loss` (NaN
+                while nothing is tuned) and `skipped_tuning_steps`.
+            validation_split: Float between 0 and 1, the share of the arrays
+                to tune and validate on.
+            validation_data: Data to tune and validate on, as in
+                `keras.Model.fit`.
+            shuffle: As in `keras.Model.fit`.
+            class_weight: As in `keras.Model.fit`; training batches only.
+            sample_weight: As in `keras.Model.fit`.
+            initial_epoch: As in `keras.Model.fit`.
+            steps_per_epoch: Integer, training batches an epoch.
+            validation_steps: As in `keras.Model.fit`.
+            validation_batch_size: As in `keras.Model.fit`, for tuning batches
+                as well.
+            validation_freq: As in `keras.Model.fit`.
+            tuning_data: Data to tune on in place of the validation data, in
+                the same form: arrays in a tuple, a `tf.data.Dataset`,
+                `PyDataset`, or an endless generator.
+            warmup_epochs: Integer, epochs at the start in which only the
+                weights are trained.
+
+        Returns:
+            A `keras.callbacks.History`.
+
+        Raises:
+            ValueError: If there are no data to tune on, or data are empty or
+                do not fit the network.
+        """
+        self._assert_compile_called("fit")
+        if validation_split and validation_data is None:
+            (x, y, sample_weight), validation_data = (
+                alternation.split_validation(
+                    x, y, sample_weight, validation_split
+                )
+            )
+        is_validation_data = tuning_data is None
+        if is_validation_data:
+            tuning_data = validation_data
+        if tuning_data is None:
+            raise ValueError(
+                "There are no data to tune the hyperparameters on. Pass "
+                "`validation_data`, `validation_split` or `tuning_data` to "
+                "`fit`."
+            )
+        if not is_count(warmup_epochs, 0):
+            raise ValueError(
+                "`warmup_epochs` must be a non-negative integer. "
+                f"Received: warmup_epochs={warmup_epochs!r}"
+            )
+        cycles = Alternation(
+            alternation.training_adapter(
+                x,
+                y,
+                sample_weight,
+                batch_size,
+                steps_per_epoch,
+                shuffle,
+                class_weight,
+            ),
+            alternation.tuning_adapter(
+                tuning_data,
+                validation_batch_size or batch_size,
+                is_validation_data,
+            ),
+            self.train_steps,
+            self.tuning_steps,
+            steps_per_epoch,
+            self.distribute_strategy,
+        )
+        self._build_for(cycles.training)
+        return super().fit(
+            cycles,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=self._with_own_callbacks(
+                callbacks, verbose, TuningSchedule(cycles, warmup_epochs)
+            ),
+            validation_data=validation_data,
+            initial_epoch=initial_epoch,
+            steps_per_epoch=alternation.to_cycles(
+                steps_per_epoch, self.train_steps
+            ),
+            validation_steps=validation_steps,
+            validation_batch_size=validation_batch_size or batch_size,
+            validation_freq=validation_freq,
+        )
+
+    def _build_for(self, dataset):
+        """Makes every variable, and finds out whether the data fit."""
+        batch = dataset.element_spec
+        try:
+            with self.distribute_strategy.scope():
+                self._symbolic_build(data_batch=batch)
+        except (ValueError, TypeError) as error:
+            shapes = keras.tree.map_structure(lambda v: tuple(v.shape), batch)
+            raise ValueError(
+                "The network and its loss cannot take these data. Check the "
+                "shapes of `x`, `y` and of the network's outputs. Received "
+                f"batches of shapes {shapes}. The first that failed: {error}"
+            ) from error
+        check_names(self.hyperparameters.names, self.metrics_names)
+
+    def _with_own_callbacks(self, callbacks, verbose, schedule):
+        own = [schedule, SkippedSteps()]
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            for callback in own:
+                callbacks.append(callback)
+            return callbacks
+        callbacks = own + [
+            callback
+            for callback in keras.tree.flatten(callbacks)
+            if callback is not None
+        ]
+        if verbose and not any(
+            isinstance(c, keras.callbacks.ProgbarLogger) for c in callbacks
+        ):
+            callbacks.append(ProgressLogger())
+        return callbacks
+
+    def make_train_function(self, force=False):
+        if self.train_function is not None and not force:
+            return self.train_function
+        # One graph for each combination of batch sizes, so that shapes are
+        # known while it is made; an epoch has two at the most.
+        functions = {}
+
+        def train_function(iterator):
+            logs = None
+            for _ in range(self.steps_per_execution):
+                try:
+                    data = next(iterator)
+                except StopIteration:
+                    if logs is None:
+                        raise
+                    break
+                if not isinstance(data, Cycle):  # From `train_on_batch`.
+                    data = Cycle((data,), ())
+                sizes = tuple(
+                    backend.batch_sizes(batches, self.distribute_strategy)
+                    for batches in data
+                )
+                if sizes not in functions:
+                    functions[sizes] = self._make_function(self.train_step)
+                logs = functions[sizes](iter((data,)))
+            return logs
+
+        self.train_function = train_function
+        return train_function
+
+    def train_step(self, data):
+        """One cycle of weight updates and hyperparameter updates.
+
+        Override it to change how the two alternate, or override
+        `weight_step` or `tuning_step` to change one of them.
+
+        Args:
+            data: A `Cycle` with two tuples of batches, `data.training` and
+                `data.tuning`. An epoch's last cycle may have fewer training
+                batches, and in the warm-up there are no tuning batches.
+
+        Returns:
+            Dictionary of logs.
+        """
+        for batch in data.training:
+            logs = self.weight_step(batch)
+        for batch in data.tuning:
+            self.tuning_step(batch)
+        return {**logs, **self.tuning_logs()}
+
+    def weight_step(self, data):
+        """One update of the weights, on a training batch.
+
+        This is Keras's own `train_step`: in training the model perturbs its
+        hyperparameters on every call.
+
+        Args:
+            data: A batch, `(x, y)` or `(x, y, sample_weight)`.
+
+        Returns:
+            Dictionary of logs: the loss and metrics.
+        """
+        return super().train_step(data)
+
+    def tuning_step(self, data):
+        """One update of the hyperparameters and scales, on a tuning batch.
+
+        The network is in inference mode, and losses that layers and
+        regularizers add do not count. If the objective or a gradient is not
+        finite, nothing is updated.
+
+        Args:
+            data: A batch, `(x, y)` or `(x, y, sample_weight)`.
+        """
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+
+        def loss_function(sample):
+            y_pred = self(x, training=False, hyperparameters=sample)
+            with self._tuning_loss_only():
+                return self._compute_loss(
+                    x=x,
+                    y=y,
+                    y_pred=y_pred,
+                    sample_weight=sample_weight,
+                    training=False,
+                )
+
+        groups = self.num_groups(x)
+        loss, objective, gradients = best_response(
+            self.hyperparameters,
+            loss_function,
+            groups,
+            self.tune_scales,
+            self.entropy_weight,
+        )
+        is_finite = self._update_hyperparameters(objective, gradients)
+        _, replicas = backend.replica()
+        size = ops.shape(keras.tree.flatten(x)[0])[0]
+        self._trackers.loss.update_state(
+            ops.where(is_finite, loss * replicas, 0.0),
+            sample_weight=ops.where(is_finite, size, 0),
+        )
+        self._trackers.skipped.update_state(
+            ops.where(is_finite, 0.0, 1.0 / replicas)
+        )
+
+    @contextlib.contextmanager
+    def _tuning_loss_only(self):
+        """Hides what layers add to the loss, and spares training's metrics."""
+        trackers = self._compile_loss.variables if self._compile_loss else []
+        values = [ops.convert_to_tensor(tracker) for tracker in trackers]
+        token = _IN_TUNING_STEP.set(True)
+        try:
+            yield
+        finally:
+            _IN_TUNING_STEP.reset(token)
+        if trackers:
+            backend.assign_all(trackers, values)
+
+    def _update_hyperparameters(self, objective, gradients):
+        """Applies the gradients if all is finite; returns whether it was.
+
+        Neither skipping the optimizers in a branch nor giving them zeros would
+        do: a strategy forbids the one, and the other moves their averages.
+        So they run, and what they did is taken back where it must not stand.
+        """
+        is_bad = sum(
+            ops.sum(ops.cast(ops.logical_not(ops.isfinite(t)), "float32"))
+            for t in (objective, *gradients)
+        )
+        is_finite = ops.equal(backend.sum_over_replicas(is_bad), 0.0)
+        space = self.hyperparameters
+        updates = [(self.hyper_optimizer, space.location)]
+        if self.tune_scales:
+            updates.append((self.scale_optimizer, space.raw_scale))
+        self._build_hyper_optimizers()
+        variables = [
+            variable
+            for optimizer, target in updates
+            for variable in (target, *optimizer.variables)
+        ]
+        before = [ops.convert_to_tensor(variable) for variable in variables]
+        for (optimizer, target), gradient in zip(updates, gradients):
+            optimizer.apply([ops.where(is_finite, gradient, 0.0)], [target])
+        after = [ops.convert_to_tensor(variable) for variable in variables]
+        after[0] = space.clip(after[0])
+        backend.assign_all(
+            variables,
+            [ops.where(is_finite, a, b) for a, b in zip(after, before)],
+        )
+        return is_finite
+
+    def tuning_logs(self):
+        """What the logs hold beside the loss and metrics.
+
+        Returns:
+            Dictionary of scalar tensors.
+        """
+        tracker = self._trackers.loss
+        return {
+            # Before the first tuning step there is no loss to tell.
+            "tuning_loss": ops.where(
+                ops.convert_to_tensor(tracker.count) > 0,
+                tracker.result(),
+                math.nan,
+            ),
+            "skipped_tuning_steps": self._trackers.skipped.result(),
+            **self.hyperparameters.logs(),
+        }
+
+    @property
+    def losses(self):
+        return [] if _IN_TUNING_STEP.get() else super().losses
+
+    def reset_metrics(self):
+        super().reset_metrics()
+        for tracker in vars(self._trackers).values():
+            tracker.reset_state()
+
+    def summary(self, *args, **kwargs):
+        """Prints the layers, then the hyperparameters.
+
+        Arguments are those of `keras.Model.summary`.
+        """
+        super().summary(*args, **kwargs)
+        if self.built:
+            print_fn = kwargs.get("print_fn") or print
+            print_fn(describe(self.hyperparameters))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "network": keras.saving.serialize_keras_object(self.network),
+            "train_steps": self.train_steps,
+            "tuning_steps": self.tuning_steps,
+            "groups": self.groups,
+            "entropy_weight": self.entropy_weight,
+            "tune_scales": self.tune_scales,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        config["network"] = keras.saving.deserialize_keras_object(
+            config["network"], custom_objects=custom_objects
+        )
+        return cls(**config)
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        if config:
+            for name in ("hyper_optimizer", "scale_optimizer"):
+                config[name] = keras.saving.serialize_keras_object(
+                    getattr(self, name)
+                )
+        return config
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
+            self._build_hyper_optimizers()
+
+
+class SkippedSteps(keras.callbacks.Callback):
+    """Warns once when tuning steps were skipped."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        skipped = float((logs or {}).get("skipped_tuning_steps", 0))
+        if skipped and not getattr(self.model, "_warned_of_skipped", False):
+            self.model._warned_of_skipped = True
+            warnings.warn(
+                f"In epoch {epoch + 1}, {skipped:.0f} tuning steps had a loss "
+                "or gradient that was not finite. They changed nothing; "
+                "`skipped_tuning_steps` in the logs counts them. If they go "
+                "on, lower the learning rate of `optimizer`.",
+                stacklevel=2,
+            )
+
+
+def check_arguments(network, train_steps, tuning_steps, groups, entropy_weight):
+    """Raises a sentence about the first argument that cannot be used."""
+    if not isinstance(network, keras.Model):
+        raise ValueError(
+            "`network` must be a `keras.Model`: functional, sequential or "
+            f"subclassed. Received: network={network!r}"
+        )
+    if isinstance(network, SelfTuningModel):
+        raise ValueError(
+            "`network` is a `SelfTuningModel` already; wrap the network "
+            "inside it, `network.network`."
+        )
+    for name, value in (
+        ("train_steps", train_steps),
+        ("tuning_steps", tuning_steps),
+        ("groups", 1 if groups is None else groups),
+    ):
+        if not is_count(value, 1):
+            raise ValueError(
+                f"`{name}` must be a positive integer"
+                f"{' or `None`' if name == 'groups' else ''}. "
+                f"Received: {name}={value!r}"
+            )
+    if not entropy_weight >= 0:
+        raise ValueError(
+            "`entropy_weight` must not be negative. "
+            f"Received: entropy_weight={entropy_weight!r}"
+        )
+
+
+def check_names(names, metrics_names):
+    """Raises a sentence if a hyperparameter's name hides another log."""
+    taken = {
+        "loss",
+        "tuning_loss",
+        "skipped_tuning_steps",
+        *metrics_names,
+        *(f"{name}_scale" for name in names),
+    }
+    for name in names:
+        if name in taken:
+            raise ValueError(
+                f"The hyperparameter '{name}' has the name of another entry "
+                "of the logs. Give it another name. Entries of the logs: "
+                f"{sorted(taken)}"
+            )
+
+
+def is_count(value, minimum):
+    """Whether `value` is an integer of at least `minimum`."""
+    return (
+        isinstance(value, int)
+        and not isinstance(value, bool)
+        and value >= minimum
+    )
+
+
+def largest_divisor(size, limit):
+    """The largest number up to `limit` that divides `size`.
+
+    Args:
+        size: Integer or scalar tensor.
+        limit: Integer.
+
+    Returns:
+        Integer or scalar tensor, like `size`.
+    """
+    if isinstance(size, int):
+        return next(g for g in range(min(limit, size), 0, -1) if size % g == 0)
+    candidates = ops.arange(limit, 0, -1, dtype=size.dtype)
+    divides = ops.equal(size % candidates, 0)
+    return candidates[ops.argmax(ops.cast(divides, "int32"))]
+
+
+def shape_of_inputs(network):
+    """The shape, or structure of shapes, that a network was built for."""
+    if hasattr(network, "inputs"):
+        return network.input_shape
+    return (network.get_build_config() or {}).get("input_shape")
+
+
+def describe(space):
+    """A table of the hyperparameters: name, range, value and scale."""
+    values = space.values()
+    scales = ops.convert_to_numpy(space.scale)
+    rows = [("hyperparameter", "range", "value", "scale")]
+    for declaration, scale in zip(space.declarations, scales):
+        config = declaration.get_config()
+        ends = [config["min_value"], config["max_value"]]
+        low, high = ("none" if e is None else f"{e:g}" for e in ends)
+        log = ", log" if declaration.sampling == "log" else ""
+        rows.append(
+            (
+                declaration.name,
+                f"{low} to {high}{log}",
+                f"{values[declaration.name]:.4g}",
+                f"{scale:.3g}",
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths))
+        for row in rows
+    )
