@@ -8,9 +8,10 @@ if keras.config.backend() == "tensorflow":
     from keras_stn.backend.tensorflow import batch_sizes
     from keras_stn.backend.tensorflow import distribute
     from keras_stn.backend.tensorflow import gradients
+    from keras_stn.backend.tensorflow import read_all
+    from keras_stn.backend.tensorflow import repeat
     from keras_stn.backend.tensorflow import replica
     from keras_stn.backend.tensorflow import sum_over_replicas
-    from keras_stn.backend.tensorflow import to_dataset
 else:
     raise ImportError(
         "keras_stn trains with Keras's TensorFlow backend. Set the environment "

@@ -50,6 +50,18 @@ def sum_over_replicas(tensor):
     return context.all_reduce(tf.distribute.ReduceOp.SUM, tensor)
 
 
+def read_all(variables):
+    """The values of variables at this point of the program.
+
+    Args:
+        variables: List of `keras.Variable`.
+
+    Returns:
+        List of tensors, which later assignments do not change.
+    """
+    return [tf.convert_to_tensor(variable.value) for variable in variables]
+
+
 def assign_all(variables, values):
     """Assigns a tensor to each variable, on every replica its own.
 
@@ -76,24 +88,24 @@ def assign_all(variables, values):
     )
 
 
-def to_dataset(adapter, forever=False):
-    """Turns one of Keras's data adapters into a `tf.data.Dataset`.
+def repeat(dataset, batch_size=None):
+    """Starts a data set again at its end.
 
     Args:
-        adapter: A Keras data adapter.
-        forever: Boolean, whether to start again at the data's end. Arrays
-            are then cut into batches across that border, so that all batches
-            have one shape and every example its equal share.
+        dataset: A `tf.data.Dataset` of batches, or a
+            `tf.distribute.DistributedDataset`, which cannot be repeated and
+            is returned as it is.
+        batch_size: Integer, to cut batches of this size across the border
+            between two passes, or `None` to leave the batches as they are.
 
     Returns:
-        A `tf.data.Dataset` or `tf.distribute.DistributedDataset`.
+        A data set.
     """
-    dataset = adapter.get_tf_dataset()
-    if not forever or not isinstance(dataset, tf.data.Dataset):
+    if not isinstance(dataset, tf.data.Dataset):
         return dataset
     dataset = dataset.repeat()
-    if adapter.has_partial_batch:
-        dataset = dataset.rebatch(adapter.batch_size, drop_remainder=True)
+    if batch_size is not None:
+        dataset = dataset.rebatch(batch_size, drop_remainder=True)
     return dataset
 
 

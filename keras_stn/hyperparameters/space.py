@@ -62,6 +62,7 @@ class HyperparameterSpace(keras.layers.Layer):
                 [h.unconstrained_default for h in self.declarations]
             ),
             trainable=False,
+            autocast=False,
         )
         self.raw_scale = self.add_weight(
             name="raw_scale",
@@ -70,6 +71,7 @@ class HyperparameterSpace(keras.layers.Layer):
                 [inverse_softplus(h.scale) for h in self.declarations]
             ),
             trainable=False,
+            autocast=False,
         )
         self.built = True
 
@@ -84,7 +86,7 @@ class HyperparameterSpace(keras.layers.Layer):
     @property
     def scale(self):
         """The perturbation scales σ = softplus(`raw_scale`), shape `(n,)`."""
-        return ops.softplus(ops.convert_to_tensor(self.raw_scale))
+        return ops.softplus(self.raw_scale)
 
     def draw_noise(self, groups):
         """Draws the standard normal noise of one sample.
@@ -120,7 +122,7 @@ class HyperparameterSpace(keras.layers.Layer):
         Returns:
             A `Sample`.
         """
-        location = ops.convert_to_tensor(self.location)[None]
+        location = ops.expand_dims(self.location, 0)
         if not perturb:
             return self._to_sample(location)
         if noise is None:

@@ -9,6 +9,9 @@ from keras.src.trainers.data_adapters import array_slicing
 from keras.src.trainers.data_adapters import data_adapter
 from keras.src.trainers.data_adapters import get_data_adapter
 from keras.src.trainers.data_adapters import is_tf_dataset
+from keras.src.trainers.data_adapters.array_data_adapter import (
+    ArrayDataAdapter,
+)
 
 from keras_stn import backend
 
@@ -55,10 +58,20 @@ class Alternation(data_adapter.DataAdapter):
         self._train_steps = train_steps
         self._tuning_steps = tuning_steps
         self._steps_per_epoch = steps_per_epoch
-        self.training = backend.to_dataset(training)
-        self.tuning = backend.to_dataset(tuning, forever=True)
+        self.training = training.get_tf_dataset()
+        # Arrays are cut into batches across the border between two passes, so
+        # that all have one shape and every example has its equal share.
+        is_arrays = isinstance(tuning, ArrayDataAdapter)
         self._training_batches = backend.distribute(self.training, strategy)
-        self._tuning_iterator = iter(backend.distribute(self.tuning, strategy))
+        self._tuning_iterator = iter(
+            backend.distribute(
+                backend.repeat(
+                    tuning.get_tf_dataset(),
+                    tuning.batch_size if is_arrays else None,
+                ),
+                strategy,
+            )
+        )
 
     def get_tf_dataset(self):
         return backend.as_distributed(self._cycles)
@@ -207,8 +220,8 @@ def check_not_empty(argument, x):
     """Raises a sentence if data are arrays without examples."""
     if num_examples(x) == 0:
         raise ValueError(
-            f"`{argument}` is empty; pass at least one example. Received "
-            f"arrays of shapes {[tuple(a.shape) for a in keras.tree.flatten(x)]}"
+            f"`{argument}` is empty; pass at least one example. Received: "
+            f"an array of shape {keras.tree.flatten(x)[0].shape}"
         )
 
 

@@ -108,7 +108,10 @@ class SelfTuningModel(keras.Model):
 
     def build(self, input_shape):
         if not self.network.built:
-            self.network.build(input_shape)
+            # Calling it on symbols makes the variables of all its layers.
+            self.network(
+                keras.tree.map_shape_structure(keras.KerasTensor, input_shape)
+            )
         if self.hyperparameters is None:
             declarations = find_declarations(self.network)
             if not declarations:
@@ -392,7 +395,7 @@ class SelfTuningModel(keras.Model):
                 "shapes of `x`, `y` and of the network's outputs. Received "
                 f"batches of shapes {shapes}. The first that failed: {error}"
             ) from error
-        check_names(self.hyperparameters.names, self.metrics_names)
+        check_names(self.hyperparameters.names, self.get_metrics_result())
 
     def _with_own_callbacks(self, callbacks, verbose, schedule):
         own = [schedule, SkippedSteps()]
@@ -521,7 +524,7 @@ class SelfTuningModel(keras.Model):
     def _tuning_loss_only(self):
         """Hides what layers add to the loss, and spares training's metrics."""
         trackers = self._compile_loss.variables if self._compile_loss else []
-        values = [ops.convert_to_tensor(tracker) for tracker in trackers]
+        values = backend.read_all(trackers)
         token = _IN_TUNING_STEP.set(True)
         try:
             yield
@@ -552,10 +555,10 @@ class SelfTuningModel(keras.Model):
             for optimizer, target in updates
             for variable in (target, *optimizer.variables)
         ]
-        before = [ops.convert_to_tensor(variable) for variable in variables]
+        before = backend.read_all(variables)
         for (optimizer, target), gradient in zip(updates, gradients):
             optimizer.apply([ops.where(is_finite, gradient, 0.0)], [target])
-        after = [ops.convert_to_tensor(variable) for variable in variables]
+        after = backend.read_all(variables)
         after[0] = space.clip(after[0])
         backend.assign_all(
             variables,
@@ -573,7 +576,7 @@ class SelfTuningModel(keras.Model):
         return {
             # Before the first tuning step there is no loss to tell.
             "tuning_loss": ops.where(
-                ops.convert_to_tensor(tracker.count) > 0,
+                ops.greater(tracker.count, 0),
                 tracker.result(),
                 math.nan,
             ),
@@ -681,13 +684,13 @@ def check_arguments(network, train_steps, tuning_steps, groups, entropy_weight):
         )
 
 
-def check_names(names, metrics_names):
+def check_names(names, metrics):
     """Raises a sentence if a hyperparameter's name hides another log."""
     taken = {
         "loss",
         "tuning_loss",
         "skipped_tuning_steps",
-        *metrics_names,
+        *metrics,
         *(f"{name}_scale" for name in names),
     }
     for name in names:

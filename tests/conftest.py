@@ -1,0 +1,15 @@
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def fresh_session():
+    """Every test draws the same numbers, whichever ran before it."""
+    keras.utils.set_random_seed(0)
+    yield
+    # Collecting garbage, which is the default, takes longer than most tests.
+    keras.utils.clear_session(free_memory=False)
