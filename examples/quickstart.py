@@ -87,7 +87,7 @@ def compile_arguments():
 
 
 def train(model, data, epochs, verbose, callbacks=()):
-    """Trains a model; returns its history and the test figures of its best epoch."""
+    """Trains a model; returns its history and its best epoch's figures."""
     training, validation, test = data
     # Brings back the weights, and with them the hyperparameters, of the epoch
     # with the least validation loss.
@@ -113,18 +113,26 @@ def train(model, data, epochs, verbose, callbacks=()):
 
 
 def load(arguments):
-    """The three parts of the data, the training part cut if asked."""
+    """The three parts of the data, cut if asked."""
     if arguments.dataset == "sample":
         training, validation, test = fashion_mnist.load_sample()
     else:
         training, validation, test = fashion_mnist.load(arguments.data_dir)
-    size = arguments.train_images
-    if size is not None and not 0 < size <= len(training[0]):
+    return (
+        first(training, arguments.train_images, "--train-images"),
+        first(validation, arguments.validation_images, "--validation-images"),
+        test,
+    )
+
+
+def first(part, size, option):
+    """The first `size` images and labels; all of them if it is `None`."""
+    if size is not None and not 0 < size <= len(part[0]):
         raise SystemExit(
-            f"--train-images must lie between 1 and {len(training[0])}, the "
-            f"number of training images. Received: {size}"
+            f"{option} must lie between 1 and {len(part[0])}, the number of "
+            f"images there are. Received: {size}"
         )
-    return tuple(part[:size] for part in training), validation, test
+    return tuple(array[:size] for array in part)
 
 
 def print_table(runs):
@@ -214,6 +222,9 @@ def parse_arguments():
     )
     parser.add_argument(
         "--train-images", type=int, help="use only the first so many"
+    )
+    parser.add_argument(
+        "--validation-images", type=int, help="use only the first so many"
     )
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0, help="the first seed")

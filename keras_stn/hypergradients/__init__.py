@@ -1,1 +1,2 @@
 from keras_stn.hypergradients.best_response import best_response
+from keras_stn.hypergradients.guarded_update import guarded_update

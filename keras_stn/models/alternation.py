@@ -5,13 +5,11 @@ import types
 from typing import NamedTuple
 
 import keras
+from keras.src.trainers.data_adapters import array_data_adapter
 from keras.src.trainers.data_adapters import array_slicing
 from keras.src.trainers.data_adapters import data_adapter
 from keras.src.trainers.data_adapters import get_data_adapter
 from keras.src.trainers.data_adapters import is_tf_dataset
-from keras.src.trainers.data_adapters.array_data_adapter import (
-    ArrayDataAdapter,
-)
 
 from keras_stn import backend
 
@@ -61,7 +59,7 @@ class Alternation(data_adapter.DataAdapter):
         self.training = training.get_tf_dataset()
         # Arrays are cut into batches across the border between two passes, so
         # that all have one shape and every example has its equal share.
-        is_arrays = isinstance(tuning, ArrayDataAdapter)
+        is_arrays = isinstance(tuning, array_data_adapter.ArrayDataAdapter)
         self._training_batches = backend.distribute(self.training, strategy)
         self._tuning_iterator = iter(
             backend.distribute(
@@ -123,23 +121,6 @@ class Alternation(data_adapter.DataAdapter):
     @property
     def batch_size(self):
         return self._adapter.batch_size
-
-
-class TuningSchedule(keras.callbacks.Callback):
-    """Lets the tuning steps begin after the warm-up.
-
-    Args:
-        alternation: The `Alternation` of this call of `fit`.
-        warmup_epochs: Integer, the epochs of training steps alone.
-    """
-
-    def __init__(self, alternation, warmup_epochs):
-        super().__init__()
-        self._alternation = alternation
-        self._warmup_epochs = warmup_epochs
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._alternation.is_tuning = epoch >= self._warmup_epochs
 
 
 def to_cycles(num_batches, train_steps):

@@ -2,7 +2,6 @@ import contextlib
 import contextvars
 import math
 import types
-import warnings
 
 import keras
 from keras import ops
@@ -10,6 +9,7 @@ from keras import ops
 from keras_stn import backend
 from keras_stn.callbacks.progress_logger import ProgressLogger
 from keras_stn.hypergradients import best_response
+from keras_stn.hypergradients import guarded_update
 from keras_stn.hyperparameters import HyperparameterSpace
 from keras_stn.layers.hyper_layer import find_declarations
 from keras_stn.layers.hyper_layer import provided
@@ -17,7 +17,13 @@ from keras_stn.layers.response_layer import ResponseLayer
 from keras_stn.models import alternation
 from keras_stn.models.alternation import Alternation
 from keras_stn.models.alternation import Cycle
-from keras_stn.models.alternation import TuningSchedule
+from keras_stn.models.checks import check_arguments
+from keras_stn.models.checks import check_names
+from keras_stn.models.checks import is_count
+from keras_stn.models.fit_callbacks import SkippedSteps
+from keras_stn.models.fit_callbacks import TuningSchedule
+from keras_stn.models.groups import largest_divisor
+from keras_stn.models.summary import describe
 
 # Whether the thread at hand computes a tuning loss. A variable of the thread,
 # since each replica of a strategy traces its step in a thread of its own.
@@ -509,7 +515,14 @@ class SelfTuningModel(keras.Model):
             self.tune_scales,
             self.entropy_weight,
         )
-        is_finite = self._update_hyperparameters(objective, gradients)
+        self._build_hyper_optimizers()
+        optimizers = [self.hyper_optimizer, self.scale_optimizer]
+        is_finite = guarded_update(
+            self.hyperparameters,
+            optimizers[: len(gradients)],
+            objective,
+            gradients,
+        )
         _, replicas = backend.replica()
         size = ops.shape(keras.tree.flatten(x)[0])[0]
         self._trackers.loss.update_state(
@@ -532,39 +545,6 @@ class SelfTuningModel(keras.Model):
             _IN_TUNING_STEP.reset(token)
         if trackers:
             backend.assign_all(trackers, values)
-
-    def _update_hyperparameters(self, objective, gradients):
-        """Applies the gradients if all is finite; returns whether it was.
-
-        Neither skipping the optimizers in a branch nor giving them zeros would
-        do: a strategy forbids the one, and the other moves their averages.
-        So they run, and what they did is taken back where it must not stand.
-        """
-        is_bad = sum(
-            ops.sum(ops.cast(ops.logical_not(ops.isfinite(t)), "float32"))
-            for t in (objective, *gradients)
-        )
-        is_finite = ops.equal(backend.sum_over_replicas(is_bad), 0.0)
-        space = self.hyperparameters
-        updates = [(self.hyper_optimizer, space.location)]
-        if self.tune_scales:
-            updates.append((self.scale_optimizer, space.raw_scale))
-        self._build_hyper_optimizers()
-        variables = [
-            variable
-            for optimizer, target in updates
-            for variable in (target, *optimizer.variables)
-        ]
-        before = backend.read_all(variables)
-        for (optimizer, target), gradient in zip(updates, gradients):
-            optimizer.apply([ops.where(is_finite, gradient, 0.0)], [target])
-        after = backend.read_all(variables)
-        after[0] = space.clip(after[0])
-        backend.assign_all(
-            variables,
-            [ops.where(is_finite, a, b) for a, b in zip(after, before)],
-        )
-        return is_finite
 
     def tuning_logs(self):
         """What the logs hold beside the loss and metrics.
@@ -638,123 +618,8 @@ class SelfTuningModel(keras.Model):
             self._build_hyper_optimizers()
 
 
-class SkippedSteps(keras.callbacks.Callback):
-    """Warns once when tuning steps were skipped."""
-
-    def on_epoch_end(self, epoch, logs=None):
-        skipped = float((logs or {}).get("skipped_tuning_steps", 0))
-        if skipped and not getattr(self.model, "_warned_of_skipped", False):
-            self.model._warned_of_skipped = True
-            warnings.warn(
-                f"In epoch {epoch + 1}, {skipped:.0f} tuning steps had a loss "
-                "or gradient that was not finite. They changed nothing; "
-                "`skipped_tuning_steps` in the logs counts them. If they go "
-                "on, lower the learning rate of `optimizer`.",
-                stacklevel=2,
-            )
-
-
-def check_arguments(network, train_steps, tuning_steps, groups, entropy_weight):
-    """Raises a sentence about the first argument that cannot be used."""
-    if not isinstance(network, keras.Model):
-        raise ValueError(
-            "`network` must be a `keras.Model`: functional, sequential or "
-            f"subclassed. Received: network={network!r}"
-        )
-    if isinstance(network, SelfTuningModel):
-        raise ValueError(
-            "`network` is a `SelfTuningModel` already; wrap the network "
-            "inside it, `network.network`."
-        )
-    for name, value in (
-        ("train_steps", train_steps),
-        ("tuning_steps", tuning_steps),
-        ("groups", 1 if groups is None else groups),
-    ):
-        if not is_count(value, 1):
-            raise ValueError(
-                f"`{name}` must be a positive integer"
-                f"{' or `None`' if name == 'groups' else ''}. "
-                f"Received: {name}={value!r}"
-            )
-    if not entropy_weight >= 0:
-        raise ValueError(
-            "`entropy_weight` must not be negative. "
-            f"Received: entropy_weight={entropy_weight!r}"
-        )
-
-
-def check_names(names, metrics):
-    """Raises a sentence if a hyperparameter's name hides another log."""
-    taken = {
-        "loss",
-        "tuning_loss",
-        "skipped_tuning_steps",
-        *metrics,
-        *(f"{name}_scale" for name in names),
-    }
-    for name in names:
-        if name in taken:
-            raise ValueError(
-                f"The hyperparameter '{name}' has the name of another entry "
-                "of the logs. Give it another name. Entries of the logs: "
-                f"{sorted(taken)}"
-            )
-
-
-def is_count(value, minimum):
-    """Whether `value` is an integer of at least `minimum`."""
-    return (
-        isinstance(value, int)
-        and not isinstance(value, bool)
-        and value >= minimum
-    )
-
-
-def largest_divisor(size, limit):
-    """The largest number up to `limit` that divides `size`.
-
-    Args:
-        size: Integer or scalar tensor.
-        limit: Integer.
-
-    Returns:
-        Integer or scalar tensor, like `size`.
-    """
-    if isinstance(size, int):
-        return next(g for g in range(min(limit, size), 0, -1) if size % g == 0)
-    candidates = ops.arange(limit, 0, -1, dtype=size.dtype)
-    divides = ops.equal(size % candidates, 0)
-    return candidates[ops.argmax(ops.cast(divides, "int32"))]
-
-
 def shape_of_inputs(network):
     """The shape, or structure of shapes, that a network was built for."""
     if hasattr(network, "inputs"):
         return network.input_shape
     return (network.get_build_config() or {}).get("input_shape")
-
-
-def describe(space):
-    """A table of the hyperparameters: name, range, value and scale."""
-    values = space.values()
-    scales = ops.convert_to_numpy(space.scale)
-    rows = [("hyperparameter", "range", "value", "scale")]
-    for declaration, scale in zip(space.declarations, scales):
-        config = declaration.get_config()
-        ends = [config["min_value"], config["max_value"]]
-        low, high = ("none" if e is None else f"{e:g}" for e in ends)
-        log = ", log" if declaration.sampling == "log" else ""
-        rows.append(
-            (
-                declaration.name,
-                f"{low} to {high}{log}",
-                f"{values[declaration.name]:.4g}",
-                f"{scale:.3g}",
-            )
-        )
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths))
-        for row in rows
-    )

@@ -1,0 +1,60 @@
+"""What is wrong with an argument, in a sentence."""
+
+import keras
+
+
+def check_arguments(network, train_steps, tuning_steps, groups, entropy_weight):
+    """Raises a sentence about the first argument that cannot be used."""
+    if not isinstance(network, keras.Model):
+        raise ValueError(
+            "`network` must be a `keras.Model`: functional, sequential or "
+            f"subclassed. Received: network={network!r}"
+        )
+    if hasattr(network, "hyperparameter_values"):
+        raise ValueError(
+            "`network` is a `SelfTuningModel` already; wrap the network "
+            "inside it, `network.network`."
+        )
+    for name, value in (
+        ("train_steps", train_steps),
+        ("tuning_steps", tuning_steps),
+        ("groups", 1 if groups is None else groups),
+    ):
+        if not is_count(value, 1):
+            raise ValueError(
+                f"`{name}` must be a positive integer"
+                f"{' or `None`' if name == 'groups' else ''}. "
+                f"Received: {name}={value!r}"
+            )
+    if not entropy_weight >= 0:
+        raise ValueError(
+            "`entropy_weight` must not be negative. "
+            f"Received: entropy_weight={entropy_weight!r}"
+        )
+
+
+def check_names(names, metrics):
+    """Raises a sentence if a hyperparameter's name hides another log."""
+    taken = {
+        "loss",
+        "tuning_loss",
+        "skipped_tuning_steps",
+        *metrics,
+        *(f"{name}_scale" for name in names),
+    }
+    for name in names:
+        if name in taken:
+            raise ValueError(
+                f"The hyperparameter '{name}' has the name of another entry "
+                "of the logs. Give it another name. Entries of the logs: "
+                f"{sorted(taken)}"
+            )
+
+
+def is_count(value, minimum):
+    """Whether `value` is an integer of at least `minimum`."""
+    return (
+        isinstance(value, int)
+        and not isinstance(value, bool)
+        and value >= minimum
+    )
