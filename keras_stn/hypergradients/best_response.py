@@ -26,8 +26,8 @@ def best_response(space, loss_function, groups, perturb, entropy_weight):
         respect to λ (`location`) and, if `perturb`, s (`raw_scale`).
 
     Reference:
-        [MacKay et al., 2019](https://arxiv.org/abs/1903.03088), equation 9
-        and algorithm 1.
+        [MacKay et al., 2019](https://arxiv.org/abs/1903.03088), algorithm 1,
+        and its objective with the entropy of the perturbation.
     """
     _, replicas = backend.replica()
 

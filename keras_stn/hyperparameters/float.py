@@ -48,8 +48,7 @@ class Float(HyperParameter):
     >>> penalty = stn.Float("l2", 1e-7, 1e-1, default=1e-4, sampling="log")
 
     Reference:
-        [MacKay et al., 2019](https://arxiv.org/abs/1903.03088), section 3.3
-        and appendix.
+        [MacKay et al., 2019](https://arxiv.org/abs/1903.03088)
     """
 
     def __init__(

@@ -13,6 +13,9 @@ MARGIN = 0.01
 # only 0.03 % of the range is left and the gradient fades.
 BOUND = 8.0
 
+# In log space without an end: what float32 can hold after exponentiation.
+LOG_BOUND = 80.0
+
 
 class HyperParameter:
     """Base class of the values that a network may tune: `Float` and `Int`.
@@ -48,18 +51,16 @@ class HyperParameter:
     @property
     def unconstrained_low(self):
         """The smallest unconstrained value that tuning may reach."""
-        low, high = self.transform_range
-        if math.isfinite(low) or math.isfinite(high) or self.sampling == "log":
-            return -BOUND
-        return -math.inf
+        if not any(map(math.isfinite, self.transform_range)):
+            return -LOG_BOUND if self.sampling == "log" else -math.inf
+        return min(-BOUND, self.unconstrained_default)
 
     @property
     def unconstrained_high(self):
         """The largest unconstrained value that tuning may reach."""
-        low, high = self.transform_range
-        if math.isfinite(low) and math.isfinite(high):
-            return BOUND
-        return math.inf
+        if all(map(math.isfinite, self.transform_range)):
+            return max(BOUND, self.unconstrained_default)
+        return LOG_BOUND if self.sampling == "log" else math.inf
 
     @property
     def unconstrained_default(self):

@@ -42,7 +42,7 @@ class Int(HyperParameter):
     1
 
     Reference:
-        [MacKay et al., 2019](https://arxiv.org/abs/1903.03088), section 3.3.
+        [MacKay et al., 2019](https://arxiv.org/abs/1903.03088)
     """
 
     step = 1

@@ -37,7 +37,7 @@ class HyperparameterSpace(keras.layers.Layer):
     TensorShape([4])
 
     Reference:
-        [MacKay et al., 2019](https://arxiv.org/abs/1903.03088), section 3.
+        [MacKay et al., 2019](https://arxiv.org/abs/1903.03088)
     """
 
     def __init__(self, declarations, seed=None, **kwargs):

@@ -29,7 +29,8 @@ class ResponseLayer(HyperLayer):
     and constraints apply to `kernel` and `bias`.
 
     Reference:
-        [MacKay et al., 2019](https://arxiv.org/abs/1903.03088), equation 12.
+        [MacKay et al., 2019](https://arxiv.org/abs/1903.03088),
+        the equation for Ŵ_φ.
     """
 
     num_hyperparameters = None

@@ -53,6 +53,6 @@ class HyperConv1D(BaseHyperConv, keras.layers.Conv1D):
     TensorShape([2, 6, 4])
 
     Reference:
-        [MacKay et al., 2019](https://arxiv.org/abs/1903.03088), equation 12
-        and section 4.
+        [MacKay et al., 2019](https://arxiv.org/abs/1903.03088),
+        the equation for Ŵ_φ.
     """

@@ -54,6 +54,6 @@ class HyperConv3D(BaseHyperConv, keras.layers.Conv3D):
     TensorShape([2, 6, 6, 6, 4])
 
     Reference:
-        [MacKay et al., 2019](https://arxiv.org/abs/1903.03088), equation 12
-        and section 4.
+        [MacKay et al., 2019](https://arxiv.org/abs/1903.03088),
+        the equation for Ŵ_φ.
     """

@@ -50,7 +50,8 @@ class HyperDense(ResponseLayer, keras.layers.Dense):
     TensorShape([2, 3])
 
     Reference:
-        [MacKay et al., 2019](https://arxiv.org/abs/1903.03088), equation 12.
+        [MacKay et al., 2019](https://arxiv.org/abs/1903.03088),
+        the equation for Ŵ_φ.
     """
 
     def call(self, inputs, training=None, hyperparameters=None):
