@@ -1,6 +1,7 @@
 import math
 
 import keras
+import numpy as np
 
 from keras_stn.hyperparameters.transforms import unconstrain
 
@@ -193,11 +194,11 @@ def check_declaration(
 
 def is_number(value, kind):
     """Whether `value` is a finite number, or an integer if `kind` is int."""
-    if isinstance(value, bool):
+    if isinstance(value, bool | np.bool_):
         return False
     try:
         return math.isfinite(value) and (kind is float or int(value) == value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
 
 

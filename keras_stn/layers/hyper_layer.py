@@ -9,6 +9,7 @@ import contextlib
 
 import keras
 from keras import ops
+from keras.src.backend.common import global_state
 
 from keras_stn.hyperparameters import hyperparameter
 from keras_stn.hyperparameters.hyperparameter import HyperParameter
@@ -42,6 +43,31 @@ class HyperLayer(keras.layers.Layer):
         self._register_call_context_args(CONTEXT_ARGUMENT)
         self.declarations = []
 
+    def __call__(self, *args, **kwargs):
+        # Keras records the arguments of calls on symbols, and would repeat
+        # the sample for ever.
+        leaves = keras.tree.flatten((args, kwargs))
+        if any(isinstance(leaf, keras.KerasTensor) for leaf in leaves):
+            with provided(self, None):
+                return super().__call__(*args, **kwargs)
+        return super().__call__(*args, **kwargs)
+
+    def received(self, hyperparameters):
+        """The sample, also where Keras runs `call` without `__call__`.
+
+        `TimeDistributed` does so. Begin an own `call` with it.
+
+        Args:
+            hyperparameters: The argument of `call`.
+
+        Returns:
+            A `Sample`, or `None` outside of a `SelfTuningModel`.
+        """
+        context = global_state.get_global_attribute("current_call_ctx")
+        if hyperparameters is not None or context is None:
+            return hyperparameters
+        return context.get_value(CONTEXT_ARGUMENT)
+
     def declare(self, value):
         """Registers an argument that may be tuned.
 
@@ -74,6 +100,7 @@ class HyperLayer(keras.layers.Layer):
         """
         if not isinstance(value, HyperParameter):
             return value
+        hyperparameters = self.received(hyperparameters)
         if hyperparameters is None:
             return value.default
         if value.name not in hyperparameters:
@@ -136,7 +163,17 @@ def find_declarations(network):
     """All hyperparameters that a network's layers declare, in their order."""
     return [
         declaration
-        for layer in network._flatten_layers()
-        for declaration in getattr(layer, "declarations", ())
+        for layer in find_layers(network)
         if isinstance(layer, HyperLayer)
+        for declaration in layer.declarations
     ]
+
+
+def find_layers(layer, seen=None):
+    """A layer and all layers inside it, each once, in order of first use."""
+    seen = {} if seen is None else seen
+    if id(layer) not in seen:
+        seen[id(layer)] = layer
+        for inner in layer._layers:
+            find_layers(inner, seen)
+    return list(seen.values())

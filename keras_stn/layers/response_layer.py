@@ -13,6 +13,10 @@ GATE_STDDEV = 0.01
 # on a CPU, with and without XLA.
 POSITIONS_PER_KERNEL = 128
 
+# From the seed of a kernel to that of its response: further than the seeds of
+# one network's layers are from each other.
+SEED_DISTANCE = 1_000_003
+
 
 class ResponseLayer(HyperLayer):
     """Base of the layers whose kernel and bias respond to hyperparameters.
@@ -36,6 +40,12 @@ class ResponseLayer(HyperLayer):
     num_hyperparameters = None
 
     def build(self, input_shape):
+        if self.lora_rank:
+            raise ValueError(
+                f"The layer '{self.name}' cannot use LoRA: its kernel has a "
+                "response already. Leave `lora_rank` out. Received: "
+                f"lora_rank={self.lora_rank}"
+            )
         super().build(input_shape)
         self.response_kernel = self.add_weight(
             name="response_kernel",
@@ -158,7 +168,7 @@ class ResponseLayer(HyperLayer):
 
     def get_build_config(self):
         return {
-            **super().get_build_config(),
+            **(super().get_build_config() or {}),
             "num_hyperparameters": self.num_hyperparameters,
         }
 
@@ -174,12 +184,21 @@ class ResponseLayer(HyperLayer):
         keras.layers.Layer.save_own_variables(self, store)
 
     def load_own_variables(self, store):
+        # A subclassed network that was tuned and then saved on its own does
+        # not tell how many hyperparameters its gates are for.
+        gate = str(len(self._trainable_variables))
+        if self.built and self.kernel_gate is None and gate in store.keys():
+            self.build_gates(store[gate].shape[0])
         keras.layers.Layer.load_own_variables(self, store)
 
 
 def independent(initializer):
     """A copy of an initializer that draws other numbers from its seed."""
+    seed = getattr(initializer, "seed", None)
+    if not isinstance(seed, int):
+        # Without a seed, or with a generator, each use draws other numbers.
+        return initializer
     config = initializer.get_config()
-    if isinstance(config.get("seed"), int):
-        config["seed"] += 1
-    return type(initializer).from_config(config)
+    return type(initializer).from_config(
+        {**config, "seed": seed + SEED_DISTANCE}
+    )

@@ -5,6 +5,7 @@ import types
 
 import keras
 from keras import ops
+from keras.src.export.export_utils import get_input_signature
 
 from keras_stn import backend
 from keras_stn.callbacks.progress_logger import ProgressLogger
@@ -12,6 +13,7 @@ from keras_stn.hypergradients import best_response
 from keras_stn.hypergradients import guarded_update
 from keras_stn.hyperparameters import HyperparameterSpace
 from keras_stn.layers.hyper_layer import find_declarations
+from keras_stn.layers.hyper_layer import find_layers
 from keras_stn.layers.hyper_layer import provided
 from keras_stn.layers.response_layer import ResponseLayer
 from keras_stn.models import alternation
@@ -133,7 +135,7 @@ class SelfTuningModel(keras.Model):
             )
         layers = [
             layer
-            for layer in self.network._flatten_layers()
+            for layer in find_layers(self.network)
             if isinstance(layer, ResponseLayer)
         ]
         if not layers:
@@ -546,6 +548,11 @@ class SelfTuningModel(keras.Model):
         if trackers:
             backend.assign_all(trackers, values)
 
+    def compute_loss(self, *args, **kwargs):
+        # Where the last batch leaves a replica nothing, Keras returns an
+        # empty loss, whose mean would be NaN.
+        return ops.sum(super().compute_loss(*args, **kwargs))
+
     def tuning_logs(self):
         """What the logs hold beside the loss and metrics.
 
@@ -582,6 +589,41 @@ class SelfTuningModel(keras.Model):
         if self.built:
             print_fn = kwargs.get("print_fn") or print
             print_fn(describe(self.hyperparameters))
+
+    def export(
+        self,
+        filepath,
+        format="tf_saved_model",
+        verbose=None,
+        input_signature=None,
+        **kwargs,
+    ):
+        """Exports the network, at the current hyperparameters.
+
+        Arguments are those of `keras.Model.export`.
+        """
+        # Keras knows the inputs of a functional network only.
+        if input_signature is None and hasattr(self.network, "inputs"):
+            input_signature = get_input_signature(self.network)
+        super().export(filepath, format, verbose, input_signature, **kwargs)
+
+    # Keras does not save the states of random seeds; with them training goes
+    # on after loading as if it had never been interrupted.
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        for name, state in self._seed_states().items():
+            store[name] = ops.convert_to_numpy(state)
+
+    def load_own_variables(self, store):
+        store = {name: store[name] for name in store.keys()}
+        for name, state in self._seed_states().items():
+            if name in store:
+                state.assign(store.pop(name))
+        super().load_own_variables(store)
+
+    def _seed_states(self):
+        states = [v for v in self.variables if v.name == "seed_generator_state"]
+        return {f"seed_{i}": state for i, state in enumerate(states)}
 
     def get_config(self):
         return {

@@ -10,6 +10,7 @@ class BaseHyperConv(ResponseLayer):
     """What the hyper convolutions share; mixed into one of Keras's."""
 
     def call(self, inputs, hyperparameters=None):
+        hyperparameters = self.received(hyperparameters)
         if hyperparameters is None or self.kernel_gate is None:
             return super().call(inputs)
         outputs = self.apply_response(inputs, hyperparameters)

@@ -1,4 +1,5 @@
 import keras
+from keras import ops
 
 from keras_stn.layers.convolutional.base_hyper_conv import BaseHyperConv
 
@@ -56,3 +57,15 @@ class HyperConv1D(BaseHyperConv, keras.layers.Conv1D):
         [MacKay et al., 2019](https://arxiv.org/abs/1903.03088),
         the equation for Ŵ_φ.
     """
+
+    def linear(self, inputs, kernel):
+        if self.padding != "causal":
+            return super().linear(inputs, kernel)
+        return ops.conv(
+            ops.pad(inputs, self._compute_causal_padding()),
+            kernel,
+            strides=list(self.strides),
+            padding="valid",
+            dilation_rate=self.dilation_rate,
+            data_format=self.data_format,
+        )

@@ -55,6 +55,7 @@ class HyperDense(ResponseLayer, keras.layers.Dense):
     """
 
     def call(self, inputs, training=None, hyperparameters=None):
+        hyperparameters = self.received(hyperparameters)
         if hyperparameters is None or self.kernel_gate is None:
             return super().call(inputs, training=training)
         outputs = self.apply_response(inputs, hyperparameters)

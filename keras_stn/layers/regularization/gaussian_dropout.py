@@ -39,10 +39,14 @@ class GaussianDropout(TunableStrength, keras.layers.GaussianDropout):
         super().__init__(rate, seed=seed, **kwargs)
 
     def regularize(self, inputs, strength):
+        strength = ops.convert_to_tensor(strength, self.compute_dtype)
         keep = ops.maximum(1 - strength, keras.config.epsilon())
         noise = keras.random.normal(
             ops.shape(inputs),
             dtype=self.compute_dtype,
             seed=self.seed_generator,
         )
-        return inputs * (1 + ops.sqrt(strength / keep) * noise)
+        # At 0 the root has no derivative; it must not see it.
+        ratio = ops.where(strength > 0, strength, 1) / keep
+        deviation = ops.where(strength > 0, ops.sqrt(ratio), 0)
+        return inputs * (1 + deviation * noise)
