@@ -571,6 +571,14 @@ class SelfTuningModel(keras.Model):
             **self.hyperparameters.logs(),
         }
 
+    def _get_metrics_result_or_logs(self, logs):
+        # A step's logs are the mean of the replicas' own, which is wrong for
+        # uneven batches; read here, metrics are those of all replicas.
+        results = {**self.get_metrics_result(), **self.tuning_logs()}
+        if logs and logs.keys() == results.keys():
+            return results
+        return super()._get_metrics_result_or_logs(logs)
+
     @property
     def losses(self):
         return [] if _IN_TUNING_STEP.get() else super().losses

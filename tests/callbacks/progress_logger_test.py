@@ -13,9 +13,7 @@ def fit(capsys, **kwargs):
         for name in NAMES
     ]
     model = stn.SelfTuningModel(
-        keras.Sequential(
-            [keras.Input((4,)), *layers, stn.layers.HyperDense(1)]
-        )
+        keras.Sequential([keras.Input((4,)), *layers, stn.layers.HyperDense(1)])
     )
     model.compile("sgd", loss="mse")
     x, y = np.ones((16, 4)), np.ones((16, 1))
@@ -51,9 +49,7 @@ def test_verbose_0_prints_nothing(capsys):
 
 
 def test_a_progress_bar_of_the_user_replaces_ours(capsys):
-    text = fit(
-        capsys, verbose=2, callbacks=[keras.callbacks.ProgbarLogger()]
-    )
+    text = fit(capsys, verbose=2, callbacks=[keras.callbacks.ProgbarLogger()])
     assert "dropout_3_scale" in text
 
 

@@ -60,8 +60,8 @@ def test_input_noise_goes_to_the_best_fixed_value(problem, start):
     history = model.fit(
         tf.data.Dataset.from_tensors(training).repeat(),
         steps_per_epoch=300,
-        epochs=22,
-        warmup_epochs=10,
+        epochs=30,
+        warmup_epochs=20,
         tuning_data=tf.data.Dataset.from_tensors(tuning).repeat(),
         verbose=0,
     ).history

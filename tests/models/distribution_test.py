@@ -1,0 +1,164 @@
+"""Training under a `tf.distribute` strategy, on two devices made of one CPU.
+
+A failed collective operation leaves its process unusable, so each case runs
+in a process of its own.
+"""
+
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from tests.models import distribution_program
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def run(folder, case):
+    """Runs a case in a process; returns its arrays."""
+    process = subprocess.run(
+        [sys.executable, "-m", distribution_program.__name__, folder, case],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr[-3000:]
+    with np.load(folder / "results.npz") as file:
+        return dict(file)
+
+
+def part(results, prefix):
+    """The arrays whose names begin with `prefix/`, without it."""
+    prefix = f"{prefix}/"
+    return {
+        key.removeprefix(prefix): array
+        for key, array in results.items()
+        if key.startswith(prefix)
+    }
+
+
+def assert_close(actual, expected, tolerance=1e-5):
+    assert actual.keys() == expected.keys() != set()
+    for key, array in expected.items():
+        np.testing.assert_allclose(
+            actual[key], array, rtol=tolerance, atol=tolerance, err_msg=key
+        )
+
+
+def moves(results, start, end):
+    """How far every weight moved."""
+    return [
+        np.linalg.norm(array - part(results, start)[key])
+        for key, array in part(results, end).items()
+    ]
+
+
+@pytest.fixture(scope="module")
+def devices(tmp_path_factory):
+    """The results of one run on one device and on two, and their folder."""
+    folder = tmp_path_factory.mktemp("devices")
+    return run(folder, "one_and_two_devices"), folder
+
+
+def test_two_devices_train_as_one(devices):
+    results, _ = devices
+    *weights, location, raw_scale = moves(results, "start", "two/state")
+    assert min(weights) > 1e-5
+    assert min(location, raw_scale) > 0.01
+    assert_close(part(results, "two/state"), part(results, "one/state"))
+
+
+def test_two_devices_log_as_one(devices):
+    results, _ = devices
+    logs = part(results, "two/logs")
+    assert {"loss", "tuning_loss", "factor", "factor_scale"} <= logs.keys()
+    np.testing.assert_array_equal(logs["count"], [32, 32])
+    assert_close(logs, part(results, "one/logs"))
+
+
+def test_two_devices_evaluate_and_predict_as_one(devices):
+    results, _ = devices
+    for name in ("evaluation", "predictions"):
+        np.testing.assert_allclose(
+            results[f"two/{name}"], results[f"one/{name}"], rtol=1e-5, atol=1e-5
+        )
+
+
+def test_model_is_loaded_under_the_strategy_and_trained_on(devices):
+    results, _ = devices
+    for name in ("state", "optimizers"):
+        assert_close(
+            part(results, f"loaded/{name}"), part(results, f"two/{name}"), 0
+        )
+    assert_close(part(results, "loaded/more"), part(results, "two/more"))
+
+
+def test_model_trained_under_a_strategy_is_loaded_without_one(devices):
+    results, folder = devices
+    model = keras.models.load_model(folder / "model.keras")
+    assert_close(
+        distribution_program.state(model), part(results, "two/state"), 0
+    )
+    assert_close(
+        distribution_program.optimizer_state(model),
+        part(results, "two/optimizers"),
+        0,
+    )
+    np.testing.assert_allclose(
+        model.predict(distribution_program.X[:31], verbose=0),
+        results["two/predictions"],
+        rtol=1e-5,
+        atol=1e-5,
+    )
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("uneven"), "uneven")
+
+
+@pytest.mark.parametrize(
+    ("case", "examples"), [("five_left", 13), ("one_left", 9)]
+)
+def test_no_example_of_an_uneven_batch_is_lost(uneven, case, examples):
+    logs = part(uneven, f"{case}/logs")
+    assert logs["count"] == examples
+    hits = logs["accuracy"] * examples
+    np.testing.assert_allclose(hits, np.round(hits), atol=1e-4)
+
+
+@pytest.mark.parametrize("case", ["five_left", "one_left"])
+def test_losses_of_uneven_batches_are_finite(uneven, case):
+    logs = part(uneven, f"{case}/logs")
+    assert logs["skipped_tuning_steps"] == 0
+    for name in ("loss", "tuning_loss"):
+        assert 0 < logs[name] < 10
+
+
+def test_skipped_tuning_step_counts_once(uneven):
+    assert part(uneven, "skipped/logs")["skipped_tuning_steps"] == 1
+
+
+def test_optimizer_clips_gradients_under_a_strategy(uneven):
+    # Keras clips on each of the two devices, in each of the four steps. λ and
+    # the scales, the last two, have optimizers of their own.
+    *weights, location, raw_scale = moves(uneven, "start", "end")
+    assert 1e-4 < max(weights) < 8.01e-3
+    assert min(location, raw_scale) > 0.01
+
+
+@pytest.fixture(scope="module")
+def subclassed(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("subclassed"), "subclassed")
+
+
+@pytest.mark.parametrize("strategy", ["one", "two"])
+def test_subclassed_network_trains_as_without_strategy(subclassed, strategy):
+    for name in ("state", "logs"):
+        assert_close(
+            part(subclassed, f"{strategy}/{name}"),
+            part(subclassed, f"none/{name}"),
+        )
