@@ -155,13 +155,14 @@ def training_adapter(
     )
 
 
-def tuning_adapter(data, batch_size, is_validation_data):
+def tuning_adapter(data, batch_size, shuffle, is_validation_data):
     """The Keras data adapter of the data that the hyperparameters learn from.
 
     Args:
         data: A tuple of arrays `(x, y)` or `(x, y, sample_weight)`, a
             `tf.data.Dataset`, `PyDataset` or generator.
         batch_size: Integer, for arrays.
+        shuffle: Boolean, whether to shuffle arrays on every pass.
         is_validation_data: Boolean, whether `fit` evaluates on them as well.
     """
     if is_generator(data) and is_validation_data:
@@ -181,7 +182,7 @@ def tuning_adapter(data, batch_size, is_validation_data):
         y=y,
         sample_weight=sample_weight,
         batch_size=size and min(batch_size or 32, size),
-        shuffle=size is not None,
+        shuffle=shuffle and size is not None,
     )
 
 

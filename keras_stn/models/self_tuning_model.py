@@ -309,7 +309,7 @@ class SelfTuningModel(keras.Model):
                 to tune and validate on.
             validation_data: Data to tune and validate on, as in
                 `keras.Model.fit`.
-            shuffle: As in `keras.Model.fit`.
+            shuffle: As in `keras.Model.fit`, for arrays to tune on as well.
             class_weight: As in `keras.Model.fit`; training batches only.
             sample_weight: As in `keras.Model.fit`.
             initial_epoch: As in `keras.Model.fit`.
@@ -365,6 +365,7 @@ class SelfTuningModel(keras.Model):
             alternation.tuning_adapter(
                 tuning_data,
                 validation_batch_size or batch_size,
+                bool(shuffle),
                 is_validation_data,
             ),
             self.train_steps,
