@@ -3,7 +3,7 @@
     python examples/quickstart.py
 
 trains on a sample of Fashion-MNIST that ships with the package, needs no
-network and takes two minutes on two cores. It prints a table that compares
+network and takes about two minutes on two cores. It prints a table that compares
 the self-tuned network with the same network trained as long at the starting
 values, and writes the schedule of the dropout rates to `results/quickstart` as
 CSV and picture.
@@ -226,7 +226,7 @@ def parse_arguments():
     parser.add_argument(
         "--validation-images", type=int, help="use only the first so many"
     )
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--seeds", type=int, default=1, help="how many runs")
     parser.add_argument(
