@@ -228,11 +228,15 @@ def main():
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
-        "--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS)
+        "--networks",
+        nargs="+",
+        choices=NETWORKS,
+        default=["small_cnn", "mlp"],
+        help="alexnet takes seconds a step on a CPU",
     )
     parser.add_argument("--groups", nargs="+", type=int, default=[4, 8, 16])
     parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument(
         "--jit-compile", action="store_true", help="XLA instead of the graph"
     )
