@@ -3,7 +3,7 @@
     python examples/quickstart.py
 
 trains on a sample of Fashion-MNIST that ships with the package, needs no
-network and takes about two minutes on two cores. It prints a table that
+network and takes two to three minutes on two cores. It prints a table that
 compares the self-tuned network with the same network trained as long at the
 starting values, and writes the schedule of the dropout rates to
 `results/quickstart` as CSV and picture.
