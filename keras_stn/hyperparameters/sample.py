@@ -27,5 +27,16 @@ class Sample:
 
     def __getitem__(self, name):
         """The values of one hyperparameter, of shape `(G,)`, as layers use."""
-        column = self._columns[name]
-        return self._declarations[column].quantize(self.values[:, column])
+        declaration = self._declarations[self._columns[name]]
+        return declaration.quantize(self.continuous(name))
+
+    def continuous(self, name):
+        """The values of one hyperparameter before an `Int` is rounded down.
+
+        Args:
+            name: String, the name of the hyperparameter.
+
+        Returns:
+            Tensor of shape `(G,)`.
+        """
+        return self.values[:, self._columns[name]]

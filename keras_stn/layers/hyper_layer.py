@@ -82,27 +82,34 @@ class HyperLayer(keras.layers.Layer):
             self.declarations.append(value)
         return value
 
-    def resolve(self, value, inputs, hyperparameters):
+    def resolve(
+        self, value, inputs, hyperparameters, continuous=False, dtype=None
+    ):
         """The value of an argument for each example of `inputs`.
 
         Args:
             value: A number, or a declared hyperparameter.
             inputs: Tensor of shape `(batch_size, ...)`.
             hyperparameters: A `Sample`, or `None`.
+            continuous: Boolean. If `True`, an `Int` comes as it is before it
+                is rounded down, between `value` and `value + 1`, for
+                `keras_stn.relaxation.relax`; what is a fixed integer comes as
+                the middle of its step, `value + 0.5`.
+            dtype: The dtype of the result. If `None`, the layer's compute
+                dtype.
 
         Returns:
-            A Python number, or a tensor in the layer's compute dtype that
-            broadcasts against `inputs`, of shape `(batch_size, 1, ...)` or
-            `(1, 1, ...)`.
+            A Python number, or a tensor that broadcasts against `inputs`, of
+            shape `(batch_size, 1, ...)` or `(1, 1, ...)`.
 
         Raises:
             ValueError: If the model does not know the hyperparameter.
         """
         if not isinstance(value, HyperParameter):
-            return value
+            return value + 0.5 if continuous else value
         hyperparameters = self.received(hyperparameters)
         if hyperparameters is None:
-            return value.default
+            return value.default + (value.step / 2 if continuous else 0)
         if value.name not in hyperparameters:
             raise ValueError(
                 f"The layer '{self.name}' uses the hyperparameter "
@@ -110,7 +117,12 @@ class HyperLayer(keras.layers.Layer):
                 "Make a new `SelfTuningModel` after adding layers to a "
                 "network."
             )
-        values = ops.cast(hyperparameters[value.name], self.compute_dtype)
+        values = (
+            hyperparameters.continuous(value.name)
+            if continuous
+            else hyperparameters[value.name]
+        )
+        values = ops.cast(values, dtype or self.compute_dtype)
         values = to_examples(values, inputs)
         return ops.reshape(values, (-1,) + (1,) * (len(inputs.shape) - 1))
 
