@@ -81,6 +81,17 @@ class HyperParameter:
             )
         return self.low, self.high
 
+    def limit(self, value):
+        """Keeps a constrained value where rounding makes it a valid one.
+
+        Args:
+            value: Tensor of any shape.
+
+        Returns:
+            Tensor of the shape of `value`.
+        """
+        return value
+
     def quantize(self, value):
         """Turns a constrained value into the one that layers use.
 
@@ -190,6 +201,30 @@ def check_declaration(
             "in unconstrained units, must be a positive number. "
             f"Received: scale={scale!r}"
         )
+
+
+def check_range(argument, hyperparameter, low, high):
+    """Raises a sentence if a hyperparameter's range is wider than allowed.
+
+    Args:
+        argument: String, the layer's argument that it was given for.
+        hyperparameter: A `Float` or `Int`.
+        low: Float, the smallest allowed value.
+        high: Float, the largest allowed value, or `inf`.
+    """
+    top = hyperparameter.high - hyperparameter.step
+    if hyperparameter.low >= low and top <= high:
+        return
+    if high == math.inf:
+        rest = f"start at {low:g} or more; give its hyperparameter such a "
+        rest += "`min_value`"
+    else:
+        rest = f"lie between {low:g} and {high:g}; give its hyperparameter "
+        rest += "such a `min_value` and `max_value`"
+    raise ValueError(
+        f"The range of `{argument}` must {rest}. Received: "
+        f"{argument}={hyperparameter}"
+    )
 
 
 def is_number(value, kind):

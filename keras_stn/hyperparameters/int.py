@@ -1,6 +1,7 @@
 import math
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_stn.hyperparameters.hyperparameter import HyperParameter
@@ -77,11 +78,15 @@ class Int(HyperParameter):
             per_example=bool(per_example),
         )
 
-    def quantize(self, value):
-        value = ops.floor(value)
+    def limit(self, value):
         # In float32 the sigmoid reaches 1 exactly, and with it the step above
         # the largest value.
-        return ops.minimum(value, self.high - 1) if self._has_top else value
+        if not math.isfinite(self.high):
+            return value
+        return ops.minimum(value, np.nextafter(np.float32(self.high), -np.inf))
+
+    def quantize(self, value):
+        return ops.floor(self.limit(value))
 
     def to_python(self, value):
         return int(value)
@@ -92,7 +97,3 @@ class Int(HyperParameter):
             if config[key] is not None:
                 config[key] = int(config[key])
         return config
-
-    @property
-    def _has_top(self):
-        return math.isfinite(self.high)

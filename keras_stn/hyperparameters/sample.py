@@ -27,8 +27,8 @@ class Sample:
 
     def __getitem__(self, name):
         """The values of one hyperparameter, of shape `(G,)`, as layers use."""
-        declaration = self._declarations[self._columns[name]]
-        return declaration.quantize(self.continuous(name))
+        column = self._columns[name]
+        return self._declarations[column].quantize(self.values[:, column])
 
     def continuous(self, name):
         """The values of one hyperparameter before an `Int` is rounded down.
@@ -39,4 +39,5 @@ class Sample:
         Returns:
             Tensor of shape `(G,)`.
         """
-        return self.values[:, self._columns[name]]
+        column = self._columns[name]
+        return self._declarations[column].limit(self.values[:, column])

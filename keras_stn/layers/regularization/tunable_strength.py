@@ -1,5 +1,6 @@
 from keras_stn.hyperparameters import hyperparameter
 from keras_stn.hyperparameters.hyperparameter import HyperParameter
+from keras_stn.hyperparameters.hyperparameter import check_range
 from keras_stn.layers.hyper_layer import HyperLayer
 
 
@@ -26,12 +27,7 @@ class TunableStrength(HyperLayer):
         number = strength
         if isinstance(strength, HyperParameter):
             number = strength.default
-            if strength.low < 0 or strength.high > 1:
-                raise ValueError(
-                    f"The range of `{self.strength_name}` must lie between 0 "
-                    "and 1; give its hyperparameter such a `min_value` and "
-                    f"`max_value`. Received: {self.strength_name}={strength}"
-                )
+            check_range(self.strength_name, strength, 0.0, 1.0)
         super().__init__(number, **kwargs)
         setattr(self, self.strength_name, self.declare(strength))
 
