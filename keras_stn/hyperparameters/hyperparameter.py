@@ -212,8 +212,7 @@ def check_range(argument, hyperparameter, low, high):
         low: Float, the smallest allowed value.
         high: Float, the largest allowed value, or `inf`.
     """
-    top = hyperparameter.high - hyperparameter.step
-    if hyperparameter.low >= low and top <= high:
+    if hyperparameter.low >= low and hyperparameter.high <= high:
         return
     if high == math.inf:
         rest = f"start at {low:g} or more; give its hyperparameter such a "
