@@ -1,3 +1,4 @@
+from keras_stn import applications
 from keras_stn import callbacks
 from keras_stn import layers
 from keras_stn.hyperparameters import Float

@@ -4,7 +4,7 @@ import importlib.resources
 
 import numpy as np
 
-VALIDATION_SHARE = 0.2
+from keras_stn.datasets.split import load_split
 
 
 def load_sample():
@@ -57,27 +57,8 @@ def load(data_dir=None):
     Raises:
         ImportError: If TensorFlow Datasets is not installed.
     """
-    try:
-        import tensorflow_datasets as tfds
-    except ImportError as error:
-        raise ImportError(
-            "Loading all of Fashion-MNIST needs TensorFlow Datasets. Install "
-            "it with `pip install keras_stn[examples]`."
-        ) from error
-    train, test = tfds.as_numpy(
-        tfds.load(
-            "fashion_mnist",
-            split=["train", "test"],
-            data_dir=data_dir,
-            batch_size=-1,
-            as_supervised=True,
-        )
-    )
-    first = round(len(train[0]) * (1 - VALIDATION_SHARE))
-    return (
-        to_floats(train[0][:first], train[1][:first]),
-        to_floats(train[0][first:], train[1][first:]),
-        to_floats(*test),
+    return tuple(
+        to_floats(*part) for part in load_split("fashion_mnist", data_dir)
     )
 
 
