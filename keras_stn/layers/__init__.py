@@ -2,6 +2,9 @@ from keras_stn.layers.augmentation.random_brightness import RandomBrightness
 from keras_stn.layers.augmentation.random_color_jitter import RandomColorJitter
 from keras_stn.layers.augmentation.random_contrast import RandomContrast
 from keras_stn.layers.augmentation.random_cutout import RandomCutout
+from keras_stn.layers.augmentation.random_gaussian_blur import (
+    RandomGaussianBlur,
+)
 from keras_stn.layers.augmentation.random_hue import RandomHue
 from keras_stn.layers.augmentation.random_input_scale import RandomInputScale
 from keras_stn.layers.augmentation.random_rotation import RandomRotation
