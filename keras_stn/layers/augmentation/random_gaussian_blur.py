@@ -153,15 +153,20 @@ def blur_axis(images, sigma, size, axis):
     reach = size // 2
     # As in Keras; no division by 0.
     sigma = sigma + 1e-6
-    sides = [ops.exp(-0.5 * (i / sigma) ** 2) for i in range(1, reach + 1)]
-    kernel = [*reversed(sides), ops.ones_like(sigma), *sides]
-    total = sum(kernel)
+    weights = [ops.exp(-0.5 * (i / sigma) ** 2) for i in range(1, reach + 1)]
+    total = 1 + 2 * sum(weights)
     padding = [(reach, reach) if i == axis else (0, 0) for i in range(4)]
     padded = ops.pad(images, padding)
     length = ops.shape(images)[axis]
-    index = [slice(None)] * 4
-    outputs = 0
-    for start, weight in enumerate(kernel):
-        index[axis] = slice(start, start + length)
-        outputs = outputs + weight / total * padded[tuple(index)]
+
+    def shifted(offset):
+        index = [slice(None)] * 4
+        index[axis] = slice(reach + offset, reach + offset + length)
+        return padded[tuple(index)]
+
+    # What a pixel gives to its neighbours it takes from its own weight.
+    outputs = images
+    for i, weight in enumerate(weights, start=1):
+        change = shifted(-i) + shifted(i) - 2 * images
+        outputs = outputs + weight / total * change
     return outputs
