@@ -2,9 +2,16 @@ from keras_stn.layers.augmentation.random_brightness import RandomBrightness
 from keras_stn.layers.augmentation.random_color_jitter import RandomColorJitter
 from keras_stn.layers.augmentation.random_contrast import RandomContrast
 from keras_stn.layers.augmentation.random_cutout import RandomCutout
+from keras_stn.layers.augmentation.random_gaussian_blur import (
+    RandomGaussianBlur,
+)
 from keras_stn.layers.augmentation.random_hue import RandomHue
 from keras_stn.layers.augmentation.random_input_scale import RandomInputScale
+from keras_stn.layers.augmentation.random_rotation import RandomRotation
 from keras_stn.layers.augmentation.random_saturation import RandomSaturation
+from keras_stn.layers.augmentation.random_shear import RandomShear
+from keras_stn.layers.augmentation.random_translation import RandomTranslation
+from keras_stn.layers.augmentation.random_zoom import RandomZoom
 from keras_stn.layers.convolutional.hyper_conv1d import HyperConv1D
 from keras_stn.layers.convolutional.hyper_conv2d import HyperConv2D
 from keras_stn.layers.convolutional.hyper_conv3d import HyperConv3D

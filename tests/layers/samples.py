@@ -15,9 +15,9 @@ def make_sample(rows, dtype="float32"):
     return Sample(rows, rows, declarations)
 
 
-def sample_at(declaration, values):
+def sample_at(declaration, values, dtype="float32"):
     """A `Sample` of one hyperparameter with the given values, one a group."""
-    values = keras.ops.convert_to_tensor(values, "float32")
+    values = keras.ops.convert_to_tensor(values, dtype)
     values = keras.ops.reshape(values, (-1, 1))
     return Sample(keras.ops.zeros_like(values), values, [declaration])
 
