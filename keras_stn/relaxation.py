@@ -5,6 +5,8 @@ nothing differentiable connects it to what a layer does with it. A relaxation
 does.
 """
 
+import math
+
 from keras import ops
 
 RELAXATIONS = ("straight_through", "soft", "hard")
@@ -88,10 +90,12 @@ def soft_floor(value, temperature):
           equation 14, the soft rounding of `value - 0.5`
     """
     value = ops.convert_to_tensor(value, getattr(value, "dtype", "float32"))
-    step = ops.stop_gradient(ops.floor(value))
+    # The stairs rise around the integers, from the middle of one step to
+    # that of the next.
+    step = ops.stop_gradient(ops.floor(value - 0.5))
     sharpness = 1 / temperature
-    half = ops.tanh(ops.cast(sharpness / 2, value.dtype))
-    return step + ops.tanh(sharpness * (value - step - 0.5)) / (2 * half)
+    rise = ops.tanh(sharpness * (value - step - 1))
+    return step + 0.5 + rise / (2 * math.tanh(sharpness / 2))
 
 
 def check_relaxation(relaxation, temperature):
