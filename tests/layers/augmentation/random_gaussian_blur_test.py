@@ -1,3 +1,5 @@
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -36,6 +38,11 @@ def test_equals_keras_with_the_same_seed(
             to_numpy(keras_layer(images, training=True)),
             atol=1e-3,
         )
+
+
+def test_arguments_and_defaults_are_those_of_keras():
+    signature = inspect.signature(layers.RandomGaussianBlur)
+    assert signature == inspect.signature(keras.layers.RandomGaussianBlur)
 
 
 @pytest.mark.parametrize("sigma", [0, 0.3, 1.0, (0.4, 0.9)])
