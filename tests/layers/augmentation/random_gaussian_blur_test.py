@@ -20,8 +20,8 @@ def images():
 
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-@pytest.mark.parametrize("kernel_size", [1, 3, 5, (5, 5)])
-@pytest.mark.parametrize("factor", [0, 0.7, 1.0, (0.5, 0.9), (1, 1)])
+@pytest.mark.parametrize("kernel_size", [1, 3, (5, 5)])
+@pytest.mark.parametrize("factor", [0, 0.7, (0.5, 0.9)])
 def test_equals_keras_with_the_same_seed(
     images, factor, kernel_size, data_format
 ):
