@@ -5,8 +5,6 @@ places lie outside of the image they are treated as it treats them; see
 `MapCoordinate` in its `image_ops.h`.
 """
 
-import itertools
-
 from keras import ops
 
 FILL_MODES = ("reflect", "wrap", "constant", "nearest")
@@ -45,13 +43,14 @@ def affine_transform(
     )
     pixels = ops.reshape(images, (-1, channels))
     first = ops.reshape(ops.arange(batch_size) * (height * width), (-1, 1, 1))
-    terms = [
-        (first + row * width + column, row_weight * column_weight)
-        for (row, row_weight), (column, column_weight) in itertools.product(
-            neighbours(y, height, interpolation, fill_mode),
-            neighbours(x, width, interpolation, fill_mode),
-        )
-    ]
+    columns_around = neighbours(x, width, interpolation, fill_mode)
+    terms = []
+    for row, row_weight in neighbours(y, height, interpolation, fill_mode):
+        row = first + row * width
+        terms += [
+            (row + column, row_weight * column_weight)
+            for column, column_weight in columns_around
+        ]
     return weighted_sum(pixels, terms, fill_mode, fill_value)
 
 

@@ -89,17 +89,7 @@ CASES = {
         1.0,
         (8, 10, 3),
     ),
-    "zoom_in_proportion": Case(
-        layers.RandomZoom, ("height_factor",), {}, 1.0, (8, 10, 3)
-    ),
     "rotation": Case(layers.RandomRotation, ("factor",), {}, 1.0, (8, 10, 3)),
-    "rotation_constant": Case(
-        layers.RandomRotation,
-        ("factor",),
-        {"fill_mode": "constant", "fill_value": 0.5},
-        1.0,
-        (8, 10, 1),
-    ),
     "shear": Case(
         layers.RandomShear, ("x_factor", "y_factor"), {}, 1.0, (8, 10, 3)
     ),
@@ -158,12 +148,9 @@ class TestStrength:
         for y in (layer(x), layer(x, training=False, hyperparameters=sample)):
             np.testing.assert_array_equal(to_numpy(y), x)
 
-    @pytest.mark.parametrize("smallest", [0.0, 1e-9])
-    def test_example_of_no_strength_stays_beside_one_of_much(
-        self, case, smallest
-    ):
+    def test_example_of_no_strength_stays_beside_one_of_much(self, case):
         x = case.inputs()
-        sample = case.sample([smallest, 0.9, smallest, 0.9])
+        sample = case.sample([0.0, 0.9, 1e-9, 0.9])
         y = to_numpy(
             case.make_tuned(seed=3)(x, training=True, hyperparameters=sample)
         )
@@ -192,11 +179,11 @@ class TestStrength:
         )
         assert np.any(np.abs(first - second) > 0.001)
 
-    @pytest.mark.parametrize("number", [-0.1, math.nan, "much", (0.1,)])
-    def test_what_is_no_strength_is_refused_with_a_sentence(self, case, number):
+    def test_what_is_no_strength_is_refused_with_a_sentence(self, case):
         name = case.strengths[0]
-        with pytest.raises(ValueError, match=f"Received: {name}="):
-            case.make(number)
+        for value in (-0.1, math.nan, "much", (0.1,)):
+            with pytest.raises(ValueError, match=f"Received: {name}="):
+                case.make(value)
 
     def test_range_outside_is_refused_with_a_sentence(self, case):
         ranges = [stn.Float("a", -0.1, 0.5)]
@@ -275,10 +262,9 @@ class TestGradients:
             )
             assert np.all(np.abs(gradient) > 1e-4)
 
-    @pytest.mark.parametrize("value", [0.0, 1e-9, 1e-3, 1.0])
-    def test_gradients_are_finite(self, case, value):
+    def test_gradients_are_finite(self, case):
         x = tf.constant(case.inputs())
-        values = tf.fill([BATCH], value)
+        values = tf.constant([0.0, 1e-9, 1e-3, 1.0])
         for source in (values, x):
             gradient = self.gradient(case, x, values, source)
             assert np.isfinite(gradient).all()

@@ -1,5 +1,7 @@
 """What every augmentation that moves pixels must do."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -103,12 +105,8 @@ def test_no_strength_returns_the_very_pixels(
 
 
 def test_arguments_and_defaults_are_those_of_keras(case):
-    layer_class, keras_class, factors = case
-    config = layer_class(*factors[0], seed=3, name="layer").get_config()
-    expected = keras_class(*factors[0], seed=3, name="layer").get_config()
-    assert expected.keys() <= config.keys() | {"bounding_box_format"}
-    for name in ("fill_mode", "interpolation", "fill_value", "data_format"):
-        assert config[name] == expected[name]
+    layer_class, keras_class, _ = case
+    assert inspect.signature(layer_class) == inspect.signature(keras_class)
 
 
 @pytest.mark.parametrize("argument", ["fill_mode", "interpolation"])

@@ -1,3 +1,5 @@
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -18,8 +20,8 @@ def images():
 
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-@pytest.mark.parametrize("kernel_size", [1, 3, 5, (5, 5)])
-@pytest.mark.parametrize("factor", [0, 0.7, 1.0, (0.5, 0.9), (1, 1)])
+@pytest.mark.parametrize("kernel_size", [1, 3, (5, 5)])
+@pytest.mark.parametrize("factor", [0, 0.7, (0.5, 0.9)])
 def test_equals_keras_with_the_same_seed(
     images, factor, kernel_size, data_format
 ):
@@ -36,6 +38,11 @@ def test_equals_keras_with_the_same_seed(
             to_numpy(keras_layer(images, training=True)),
             atol=1e-3,
         )
+
+
+def test_arguments_and_defaults_are_those_of_keras():
+    signature = inspect.signature(layers.RandomGaussianBlur)
+    assert signature == inspect.signature(keras.layers.RandomGaussianBlur)
 
 
 @pytest.mark.parametrize("sigma", [0, 0.3, 1.0, (0.4, 0.9)])
