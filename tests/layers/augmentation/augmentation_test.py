@@ -336,9 +336,11 @@ class TestExecution:
             y.numpy().astype("float32"), to_numpy(expected), rtol=0.01
         )
 
-    def test_single_image_is_changed_as_in_a_batch_of_one(self, case):
-        if not case.layer_class.images_only:
-            pytest.skip("The layer takes inputs of any rank.")
+    @pytest.mark.parametrize(
+        "name", [n for n, c in CASES.items() if c.layer_class.images_only]
+    )
+    def test_single_image_is_changed_as_in_a_batch_of_one(self, name):
+        case = CASES[name]
         x = case.inputs(1)
         single, batch = (
             to_numpy(case.make(0.5, seed=3)(inputs, training=True))
