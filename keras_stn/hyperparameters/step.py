@@ -32,6 +32,7 @@ class Step:
         self.sample = sample
         # The `LabelMix` of each layer that mixed examples, in their order.
         self.mixes = []
+        self.has_mixed_labels = False
         # How often the loss at hand holds the batch, with other labels.
         self.copies = 1
 

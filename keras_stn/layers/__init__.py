@@ -1,3 +1,5 @@
+from keras_stn.layers.augmentation.cut_mix import CutMix
+from keras_stn.layers.augmentation.mix_up import MixUp
 from keras_stn.layers.convolutional.hyper_conv1d import HyperConv1D
 from keras_stn.layers.convolutional.hyper_conv2d import HyperConv2D
 from keras_stn.layers.convolutional.hyper_conv3d import HyperConv3D
