@@ -138,7 +138,8 @@ class SelfTuningModel(keras.Model):
                     "The network has no hyperparameter to tune. Give one of "
                     "its layers an `stn.Float` or `stn.Int` where it takes a "
                     "number, as in `stn.layers.Dropout(stn.Float('dropout', "
-                    "0.0, 0.9, default=0.05))`. Received: "
+                    "0.0, 0.9, default=0.05))`; if only the loss has some, "
+                    "pass them as `hyperparameters`. Received: "
                     f"network={self.network.name}"
                 )
             self.hyperparameters = HyperparameterSpace(

@@ -1,4 +1,5 @@
 import keras
+from keras import ops
 
 from keras_stn.regularizers.tunable_regularizer import TunableRegularizer
 
@@ -35,6 +36,6 @@ class OrthogonalRegularizer(
         super().__init__({"factor": factor}, mode=mode)
 
     def units(self):
-        return {
-            "factor": keras.regularizers.OrthogonalRegularizer(1.0, self.mode)
-        }
+        unit = keras.regularizers.OrthogonalRegularizer(1.0, self.mode)
+        # Keras's takes no other dtype.
+        return {"factor": lambda x: unit(ops.cast(x, "float32"))}

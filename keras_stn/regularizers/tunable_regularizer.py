@@ -81,12 +81,12 @@ class TunableRegularizer:
             Scalar tensor of the dtype of `x`.
         """
         return sum(
-            ops.cast(strengths[name], x.dtype) * unit(x)
+            ops.cast(strengths[name], x.dtype) * ops.cast(unit(x), x.dtype)
             for name, unit in self.units().items()
         )
 
     def units(self):
-        """The regularizers of strength 1, by the names of their strengths."""
+        """The penalties of strength 1, by the names of their strengths."""
         raise NotImplementedError
 
     def get_config(self):
