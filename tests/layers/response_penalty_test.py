@@ -80,8 +80,9 @@ def test_without_a_sample_the_layer_is_penalized_as_keras_does():
     ]
     np.testing.assert_allclose(layer.losses, expected, rtol=1e-5)
     np.testing.assert_allclose(
-        stn.layers.HyperDense.from_config(layer.get_config())
-        .kernel_regularizer(layer.kernel),
+        stn.layers.HyperDense.from_config(
+            layer.get_config()
+        ).kernel_regularizer(layer.kernel),
         expected[0],
         rtol=1e-5,
     )

@@ -2,6 +2,7 @@ from typing import NamedTuple
 
 import keras
 from keras import ops
+from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 
 from keras_stn.hyperparameters import hyperparameter
 from keras_stn.hyperparameters.hyperparameter import HyperParameter
@@ -69,7 +70,8 @@ class MixingLayer(HyperLayer):
         return self.declare(value)
 
     def call(self, inputs, training=False, hyperparameters=None):
-        if not training:
+        # While Keras builds a model nothing is mixed.
+        if not training or in_symbolic_scope():
             return ops.cast(inputs, self.compute_dtype)
         step = current_step()
         if step is None or not step.is_training:
@@ -111,9 +113,6 @@ class MixingLayer(HyperLayer):
         value = self.resolve(value, images, hyperparameters, dtype="float32")
         value = ops.reshape(ops.convert_to_tensor(value, "float32"), (-1,))
         return ops.broadcast_to(value, (ops.shape(images)[0],))
-
-    def compute_output_spec(self, inputs, *args, **kwargs):
-        return keras.KerasTensor(inputs.shape, self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         return input_shape
