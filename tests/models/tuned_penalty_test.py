@@ -114,7 +114,7 @@ def final_state(**arguments):
     history = model.fit(
         X,
         Y,
-        batch_size=8,
+        batch_size=12,
         epochs=2,
         shuffle=False,
         validation_data=(X, Y),
@@ -136,7 +136,7 @@ def test_a_group_for_every_example_trains():
     penalty = stn.regularizers.L2(
         stn.Float("l2", 1e-6, 10.0, 1e-2, sampling="log")
     )
-    final_state(penalty=penalty, groups=None, jit_compile=False)
+    final_state(penalty=penalty, groups=None, run_eagerly=True)
 
 
 def make_regression(examples, seed):
