@@ -7,7 +7,6 @@ from keras import ops
 from keras.src.export.export_utils import get_input_signature
 
 from keras_stn import backend
-from keras_stn.callbacks.progress_logger import ProgressLogger
 from keras_stn.hypergradients import best_response
 from keras_stn.hypergradients import guarded_update
 from keras_stn.hyperparameters import HyperparameterSpace
@@ -27,8 +26,9 @@ from keras_stn.models.alternation import Cycle
 from keras_stn.models.checks import check_arguments
 from keras_stn.models.checks import check_names
 from keras_stn.models.checks import is_count
-from keras_stn.models.fit_callbacks import SkippedSteps
 from keras_stn.models.fit_callbacks import TuningSchedule
+from keras_stn.models.fit_callbacks import with_own_callbacks
+from keras_stn.models.fit_data import make_cycles
 from keras_stn.models.groups import largest_divisor
 from keras_stn.models.label_mixing import mix_labels
 from keras_stn.models.summary import describe
@@ -377,53 +377,29 @@ class SelfTuningModel(keras.Model):
                 do not fit the network.
         """
         self._assert_compile_called("fit")
-        if validation_split and validation_data is None:
-            (x, y, sample_weight), validation_data = (
-                alternation.split_validation(
-                    x, y, sample_weight, validation_split
-                )
-            )
-        is_validation_data = tuning_data is None
-        if is_validation_data:
-            tuning_data = validation_data
-        if tuning_data is None:
-            raise ValueError(
-                "There are no data to tune the hyperparameters on. Pass "
-                "`validation_data`, `validation_split` or `tuning_data` to "
-                "`fit`."
-            )
         if not is_count(warmup_epochs, 0):
             raise ValueError(
                 "`warmup_epochs` must be a non-negative integer. "
                 f"Received: warmup_epochs={warmup_epochs!r}"
             )
-        cycles = Alternation(
-            alternation.training_adapter(
-                x,
-                y,
-                sample_weight,
-                batch_size,
-                steps_per_epoch,
-                shuffle,
-                class_weight,
-            ),
-            alternation.tuning_adapter(
-                tuning_data,
-                validation_batch_size or batch_size,
-                bool(shuffle),
-                is_validation_data,
-            ),
-            self.train_steps,
-            self.tuning_steps,
+        cycles, validation_data = make_cycles(
+            self,
+            (x, y, sample_weight),
+            tuning_data,
+            validation_data,
+            validation_split,
+            batch_size,
+            validation_batch_size or batch_size,
             steps_per_epoch,
-            self.distribute_strategy,
+            shuffle,
+            class_weight,
         )
         self._build_for(cycles.training)
         return super().fit(
             cycles,
             epochs=epochs,
             verbose=verbose,
-            callbacks=self._with_own_callbacks(
+            callbacks=with_own_callbacks(
                 callbacks, verbose, TuningSchedule(cycles, warmup_epochs)
             ),
             validation_data=validation_data,
@@ -450,23 +426,6 @@ class SelfTuningModel(keras.Model):
                 f"batches of shapes {shapes}. The first that failed: {error}"
             ) from error
         check_names(self.hyperparameters.names, self.get_metrics_result())
-
-    def _with_own_callbacks(self, callbacks, verbose, schedule):
-        own = [schedule, SkippedSteps()]
-        if isinstance(callbacks, keras.callbacks.CallbackList):
-            for callback in own:
-                callbacks.append(callback)
-            return callbacks
-        callbacks = own + [
-            callback
-            for callback in keras.tree.flatten(callbacks)
-            if callback is not None
-        ]
-        if verbose and not any(
-            isinstance(c, keras.callbacks.ProgbarLogger) for c in callbacks
-        ):
-            callbacks.append(ProgressLogger())
-        return callbacks
 
     def make_train_function(self, force=False):
         if self.train_function is not None and not force:
