@@ -112,9 +112,9 @@ class SelfTuningModel(keras.Model):
         self.entropy_weight = entropy_weight
         self.tune_scales = tune_scales
         self.hyperparameters = None
-        self.further_hyperparameters = [
+        self.further_hyperparameters = unique(
             hyperparameter.get(value) for value in hyperparameters or ()
-        ]
+        )
         self.hyper_optimizer = None
         self.scale_optimizer = None
         if hasattr(network, "output_names"):

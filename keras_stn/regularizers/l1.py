@@ -8,7 +8,8 @@ class L1(TunableRegularizer, keras.regularizers.L1):
     """A penalty on sizes, `l1 * sum(abs(x))`, that may be tuned.
 
     Choose it over `L2` where most weights or outputs should be zero. Groups
-    of hyperparameters and hyper layers are treated as in `L2`.
+    of hyperparameters and hyper layers are treated as in `L2`, but on a hyper
+    layer each group needs its kernel, and of more than 8 groups 8 are taken.
 
     Args:
         l1: Float, or a `Float` whose range is not negative.

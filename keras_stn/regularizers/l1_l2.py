@@ -7,7 +7,8 @@ from keras_stn.regularizers.tunable_regularizer import TunableRegularizer
 class L1L2(TunableRegularizer, keras.regularizers.L1L2):
     """The sum of an `L1` and an `L2` penalty; each strength may be tuned.
 
-    Groups of hyperparameters and hyper layers are treated as in `L2`.
+    Groups of hyperparameters and hyper layers are treated as in `L1` and
+    `L2`.
 
     Args:
         l1: Float, or a `Float` whose range is not negative.

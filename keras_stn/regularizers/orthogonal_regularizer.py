@@ -11,7 +11,7 @@ class OrthogonalRegularizer(
     """A penalty on vectors that are not orthogonal; it may be tuned.
 
     Choose it to keep the features of a `HyperDense` or `Dense` layer apart.
-    Groups of hyperparameters and hyper layers are treated as in `L2`.
+    Groups of hyperparameters and hyper layers are treated as in `L1`.
 
     Args:
         factor: Float, or a `Float` whose range is not negative.

@@ -14,11 +14,16 @@ from tests.numerics import value_and_gradients
 
 STRENGTH = stn.Float("l2", 1e-4, 10.0, 0.1, "log", per_example=False)
 OTHER = stn.Float("other", 0.0, 1.0)
+L2 = stn.regularizers.L2(STRENGTH)
 
 
-def make_layer(cls=stn.layers.HyperDense, shape=(5, 3), **kwargs):
+def make_layer(
+    cls=stn.layers.HyperDense,
+    shape=(5, 3),
+    penalty=L2,
+    **kwargs,
+):
     arguments = {"units": 2} if cls is stn.layers.HyperDense else {}
-    penalty = stn.regularizers.L2(STRENGTH)
     layer = cls(
         **arguments,
         kernel_regularizer=penalty,
@@ -42,8 +47,8 @@ def make_sample(groups=3):
     )
 
 
-def by_hand(layer, sample, rows):
-    """The mean of `s_g ||W(λ_g)||²`, and the same of the bias."""
+def by_hand(layer, sample, rows, norm=np.square):
+    """The mean of `s_g R(W(λ_g))`, and the same of the bias."""
     kernels, biases = [], []
     for g in rows:
         location = ops.convert_to_numpy(sample.unconstrained)[g]
@@ -52,8 +57,8 @@ def by_hand(layer, sample, rows):
         bias_gate = location @ layer.bias_gate.numpy()
         kernel = layer.kernel + kernel_gate * layer.response_kernel
         bias = layer.bias + bias_gate * layer.response_bias
-        kernels.append(strength * np.sum(np.square(kernel)))
-        biases.append(strength * np.sum(np.square(bias)))
+        kernels.append(strength * np.sum(norm(kernel)))
+        biases.append(strength * np.sum(norm(bias)))
     return [np.mean(kernels), np.mean(biases)]
 
 
@@ -64,13 +69,57 @@ CASES = [
 ]
 
 
+PENALTIES = [
+    (L2, np.square),
+    (stn.regularizers.L1(STRENGTH), np.abs),
+    (stn.regularizers.L1L2(STRENGTH, STRENGTH), lambda x: np.abs(x) + x**2),
+]
+
+
+@pytest.mark.parametrize(("penalty", "norm"), PENALTIES)
 @pytest.mark.parametrize(("cls", "shape", "arguments"), CASES)
-def test_each_group_is_penalized_for_its_own_weights(cls, shape, arguments):
-    layer = make_layer(cls, shape, **arguments)
+def test_each_group_is_penalized_for_its_own_weights(
+    cls, shape, arguments, penalty, norm
+):
+    layer = make_layer(cls, shape, penalty, **arguments)
     sample = make_sample()
     with sampled(sample):
         losses = layer.losses
-    np.testing.assert_allclose(losses, by_hand(layer, sample, range(3)), 1e-5)
+    np.testing.assert_allclose(
+        losses, by_hand(layer, sample, range(3), norm), rtol=1e-5
+    )
+
+
+def test_a_strength_that_is_a_number_stands_beside_a_tuned_one():
+    layer = make_layer(penalty=stn.regularizers.L1L2(0.3, STRENGTH))
+    sample = make_sample()
+    with sampled(sample):
+        losses = layer.losses
+    fixed = Sample(
+        sample.unconstrained, ops.full((3, 2), 0.3), [STRENGTH, OTHER]
+    )
+    expected = np.array(by_hand(layer, sample, range(3)))
+    expected += by_hand(layer, fixed, range(3), np.abs)
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+
+
+def test_the_orthogonal_penalty_is_taken_of_each_kernel():
+    penalty = stn.regularizers.OrthogonalRegularizer(STRENGTH)
+    layer = stn.layers.HyperDense(2, kernel_regularizer=penalty)
+    layer.build_gates(2)
+    layer.build((5, 3))
+    fill(layer)
+    sample = make_sample()
+    with sampled(sample):
+        (loss,) = layer.losses
+    penalties = []
+    for g in range(3):
+        gate = sample.unconstrained[g].numpy() @ layer.kernel_gate.numpy()
+        kernel = layer.kernel + gate * layer.response_kernel
+        strength = float(sample["l2"][g])
+        regularizer = keras.regularizers.OrthogonalRegularizer(strength)
+        penalties.append(float(regularizer(kernel)))
+    np.testing.assert_allclose(loss, np.mean(penalties), rtol=1e-5)
 
 
 def test_without_a_sample_the_layer_is_penalized_as_keras_does():
@@ -130,23 +179,21 @@ def test_the_response_and_the_gates_are_penalized():
         )
 
 
-def test_at_most_eight_rows_evenly_spaced_are_penalized():
-    layer = make_layer()
+@pytest.mark.parametrize(
+    ("penalty", "norm", "rows"),
+    [
+        (stn.regularizers.L1(STRENGTH), np.abs, range(0, 32, 4)),
+        (L2, np.square, range(32)),
+    ],
+)
+def test_l1_takes_eight_rows_evenly_spaced_and_l2_takes_all(
+    penalty, norm, rows
+):
+    layer = make_layer(penalty=penalty)
     sample = make_sample(32)
+    expected = by_hand(layer, sample, rows, norm)
     with sampled(sample):
-        losses = layer.losses
-    np.testing.assert_allclose(
-        losses, by_hand(layer, sample, range(0, 32, 4)), rtol=1e-5
-    )
-    for groups in (1, 3, 8, 9, 20):
-        rows = choose_rows(groups, None)
-        assert len(np.unique(rows)) == min(groups, MAX_ROWS)
-        assert np.max(rows) < groups
-
-
-def test_the_number_of_rows_may_be_unknown():
-    layer = make_layer()
-    sample = make_sample(16)
+        np.testing.assert_allclose(layer.losses, expected, rtol=1e-5)
 
     @tf.function(
         input_signature=[tf.TensorSpec((None, 2)), tf.TensorSpec((None, 2))]
@@ -155,11 +202,15 @@ def test_the_number_of_rows_may_be_unknown():
         with sampled(Sample(unconstrained, values, [STRENGTH, OTHER])):
             return layer.losses
 
-    np.testing.assert_allclose(
-        penalties(sample.unconstrained, sample.values),
-        by_hand(layer, sample, range(0, 16, 2)),
-        rtol=1e-5,
-    )
+    unknown = penalties(sample.unconstrained, sample.values)
+    np.testing.assert_allclose(unknown, expected, rtol=1e-5)
+
+
+def test_chosen_rows_are_distinct():
+    for groups in (1, 3, 8, 9, 20):
+        rows = choose_rows(np.zeros((groups, 1)))
+        assert len(np.unique(rows)) == min(groups, MAX_ROWS)
+        assert np.max(rows) < groups
 
 
 def test_a_frozen_layer_is_not_penalized():

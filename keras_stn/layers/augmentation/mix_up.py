@@ -56,8 +56,8 @@ class MixUp(MixingLayer):
     >>> layer = stn.layers.MixUp(alpha)
 
     Reference:
-        [Zhang et al., 2018](https://arxiv.org/abs/1710.09412),
-        [Verma et al., 2019](https://arxiv.org/abs/1806.05236) for features.
+        [Zhang et al., 2018](https://arxiv.org/abs/1710.09412); for features
+        Verma et al., 2019, arXiv 1806.05236.
     """
 
     def __init__(self, alpha=0.2, data_format=None, seed=None, **kwargs):
