@@ -56,6 +56,9 @@ def draw_layers(image, path):
         figsize=(10.5, 0.88 * len(LAYERS)),
         layout="constrained",
     )
+    set_titles(
+        grid[0, ::COPIES], [f"s = {strength:g}" for strength in STRENGTHS]
+    )
     for row, (name, make) in zip(grid, LAYERS.items()):
         for i, strength in enumerate(STRENGTHS):
             augmented = make(strength)(images, training=True)
@@ -64,10 +67,8 @@ def draw_layers(image, path):
             ):
                 axes = row[i * COPIES + copy]
                 axes.imshow(np.clip(pixels / 255, 0, 1))
-                if row is grid[0] and copy == 0:
-                    axes.set_title(f"s = {strength:g}", fontsize="medium")
         row[0].set_ylabel(name, rotation=0, ha="right", va="center")
-    hide_ticks(grid)
+    hide_ticks(grid, frame=False)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 
@@ -82,6 +83,8 @@ def draw_relaxation(path):
         figsize=(8.5, 6.6),
         layout="constrained",
     )
+    titles = [f"holes {holes:g}" for holes in HOLES]
+    set_titles(grid[0], [*titles, f"exact, {titles[-1]}"])
     for row, temperature in zip(grid, TEMPERATURES):
         for column, axes in enumerate(row):
             is_hard = column == len(HOLES)
@@ -98,19 +101,21 @@ def draw_relaxation(path):
                 },
             )
             axes.imshow(np.squeeze(mask), cmap="gray", vmin=0, vmax=1)
-            if row is grid[0]:
-                kind = "exact, " if is_hard else ""
-                axes.set_title(f"{kind}holes {holes:g}", fontsize="medium")
         row[0].set_ylabel(f"temperature {temperature:g}")
     hide_ticks(grid)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 
 
-def hide_ticks(grid):
+def set_titles(row, titles):
+    for axes, title in zip(row, titles):
+        axes.set_title(title, fontsize="medium")
+
+
+def hide_ticks(grid, frame=True):
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
-        axes.spines[:].set_visible(False)
+        axes.spines[:].set(visible=frame, color="0.7")
 
 
 def parse_arguments():

@@ -46,34 +46,63 @@ class HyperparameterSpace(keras.layers.Layer):
         super().__init__(trainable=False, dtype="float32", **kwargs)
         self.declarations = unique(declarations)
         self.seed_generator = keras.random.SeedGenerator(seed)
+        self.build()
+
+    def build(self, input_shape=None):
+        self._make_variables(
+            [h.unconstrained_default for h in self.declarations],
+            [inverse_softplus(h.scale) for h in self.declarations],
+        )
+        self.built = True
+
+    def _make_variables(self, locations, raw_scales):
         self._is_shared = np.array(
             [not h.per_example for h in self.declarations], bool
         )
         self._low = [h.unconstrained_low for h in self.declarations]
         self._high = [h.unconstrained_high for h in self.declarations]
-        self.build()
+        self.location, self.raw_scale = (
+            self.add_weight(
+                name=name,
+                shape=(len(self.declarations),),
+                initializer=from_values(values),
+                trainable=False,
+                autocast=False,
+            )
+            for name, values in (
+                ("location", locations),
+                ("raw_scale", raw_scales),
+            )
+        )
 
-    def build(self, input_shape=None):
-        n = len(self.declarations)
-        self.location = self.add_weight(
-            name="location",
-            shape=(n,),
-            initializer=from_values(
-                [h.unconstrained_default for h in self.declarations]
-            ),
-            trainable=False,
-            autocast=False,
+    def extend(self, declarations):
+        """Adds hyperparameters behind those there are.
+
+        Old ones keep their values and scales. The variables are new, so an
+        optimizer of the old ones cannot go on with them.
+
+        Args:
+            declarations: Iterable of `Float` and `Int`. Those that are known
+                already add nothing.
+
+        Raises:
+            ValueError: If one name has two different declarations.
+        """
+        known = len(self)
+        self.declarations = unique([*self.declarations, *declarations])
+        new = self.declarations[known:]
+        if not new:
+            return
+        old = (self.location, self.raw_scale)
+        locations, raw_scales = map(ops.convert_to_numpy, old)
+        self._tracker.unlock()
+        for variable in old:
+            self._untrack_variable(variable)
+        self._make_variables(
+            [*locations, *(h.unconstrained_default for h in new)],
+            [*raw_scales, *(inverse_softplus(h.scale) for h in new)],
         )
-        self.raw_scale = self.add_weight(
-            name="raw_scale",
-            shape=(n,),
-            initializer=from_values(
-                [inverse_softplus(h.scale) for h in self.declarations]
-            ),
-            trainable=False,
-            autocast=False,
-        )
-        self.built = True
+        self._tracker.lock()
 
     def __len__(self):
         return len(self.declarations)
@@ -109,7 +138,14 @@ class HyperparameterSpace(keras.layers.Layer):
         )
         if replicas == 1:
             return noise
+        noise = self._share(noise)
         return noise[replica * groups : (replica + 1) * groups]
+
+    def _share(self, noise):
+        """Gives the columns that are not per example their first row."""
+        if not self._is_shared.any():
+            return noise
+        return ops.where(self._is_shared, noise[:1], noise)
 
     def sample(self, groups=1, noise=None, perturb=True):
         """Draws λ + σ ⊙ ε for `groups` groups of examples.
@@ -127,8 +163,7 @@ class HyperparameterSpace(keras.layers.Layer):
             return self._to_sample(location)
         if noise is None:
             noise = self.draw_noise(groups)
-        if self._is_shared.any():
-            noise = ops.where(self._is_shared, noise[:1], noise)
+        noise = self._share(noise)
         return self._to_sample(location + self.scale * noise)
 
     def _to_sample(self, unconstrained):

@@ -1,3 +1,5 @@
+from keras_stn.layers.augmentation.cut_mix import CutMix
+from keras_stn.layers.augmentation.mix_up import MixUp
 from keras_stn.layers.augmentation.random_brightness import RandomBrightness
 from keras_stn.layers.augmentation.random_color_jitter import RandomColorJitter
 from keras_stn.layers.augmentation.random_contrast import RandomContrast

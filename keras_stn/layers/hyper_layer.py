@@ -13,6 +13,8 @@ from keras.src.backend.common import global_state
 
 from keras_stn.hyperparameters import hyperparameter
 from keras_stn.hyperparameters.hyperparameter import HyperParameter
+from keras_stn.hyperparameters.step import sampled
+from keras_stn.regularizers.tunable_regularizer import TunableRegularizer
 
 CONTEXT_ARGUMENT = "hyperparameters"
 
@@ -158,6 +160,8 @@ def to_examples(rows, inputs):
 def provided(layer, sample):
     """Hands `sample` to all layers called inside, at any depth.
 
+    And to the penalties on what these layers put out.
+
     Args:
         layer: The layer whose `call` is running.
         sample: A `Sample`.
@@ -166,18 +170,31 @@ def provided(layer, sample):
     before = context.get_value(CONTEXT_ARGUMENT)
     context.set_value(CONTEXT_ARGUMENT, sample)
     try:
-        yield
+        with sampled(sample):
+            yield
     finally:
         context.set_value(CONTEXT_ARGUMENT, before)
 
 
 def find_declarations(network):
-    """All hyperparameters that a network's layers declare, in their order."""
+    """All hyperparameters that a network's layers declare, in their order.
+
+    Those of their regularizers as well, of Keras's own layers too.
+    """
     return [
         declaration
         for layer in find_layers(network)
-        if isinstance(layer, HyperLayer)
-        for declaration in layer.declarations
+        for owner in (layer, *find_regularizers(layer))
+        for declaration in getattr(owner, "declarations", ())
+    ]
+
+
+def find_regularizers(layer):
+    """The regularizers among a layer's arguments whose strength is tunable."""
+    return [
+        value
+        for value in vars(layer).values()
+        if isinstance(value, TunableRegularizer)
     ]
 
 

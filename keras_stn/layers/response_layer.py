@@ -4,6 +4,8 @@ import keras
 from keras import ops
 
 from keras_stn.layers.hyper_layer import HyperLayer
+from keras_stn.layers.response_penalty import ResponsePenalty
+from keras_stn.regularizers.tunable_regularizer import TunableRegularizer
 
 GATE_STDDEV = 0.01
 
@@ -30,7 +32,8 @@ class ResponseLayer(HyperLayer):
     weights `response_kernel` and `response_bias` of the shapes of `kernel`
     and `bias`, and `kernel_gate` (V) and `bias_gate` (C) of shape
     `(n, units)`, once the number n of hyperparameters is known. Regularizers
-    and constraints apply to `kernel` and `bias`.
+    and constraints apply to `kernel` and `bias`, but a regularizer with a
+    tuned strength to W(λ) and b(λ): see `ResponsePenalty`.
 
     Reference:
         [MacKay et al., 2019](https://arxiv.org/abs/1903.03088),
@@ -60,8 +63,17 @@ class ResponseLayer(HyperLayer):
                 initializer=independent(self.bias_initializer),
             )
         self.kernel_gate = self.bias_gate = None
+        self._penalize(self.kernel, "kernel")
+        if self.use_bias:
+            self._penalize(self.bias, "bias")
         if self.num_hyperparameters is not None:
             self._build_gates()
+
+    def _penalize(self, variable, name):
+        regularizer = variable.regularizer
+        if isinstance(regularizer, TunableRegularizer):
+            if regularizer.is_tunable:
+                variable.regularizer = ResponsePenalty(regularizer, self, name)
 
     def build_gates(self, num_hyperparameters):
         """Makes the gates, now or when the layer is built.
@@ -86,6 +98,29 @@ class ResponseLayer(HyperLayer):
             self._tracker.unlock()
             self._build_gates()
             self._tracker.lock()
+
+    def extend_gates(self, num_hyperparameters):
+        """Makes room for more hyperparameters behind those there are.
+
+        The gates of the old ones keep their values. The variables are new, so
+        an optimizer of the old ones cannot go on with them.
+
+        Args:
+            num_hyperparameters: Integer, the new number of hyperparameters.
+        """
+        old = (self.kernel_gate, self.bias_gate) if self.built else ()
+        old = [gate for gate in old if gate is not None]
+        self.num_hyperparameters = num_hyperparameters
+        if not old:
+            return
+        self._tracker.unlock()
+        for gate in old:
+            self._untrack_variable(gate)
+        self._build_gates()
+        self._tracker.lock()
+        for gate, new in zip(old, (self.kernel_gate, self.bias_gate)):
+            added = new[gate.shape[0] :]
+            new.assign(ops.concatenate([gate.value, added]))
 
     def _build_gates(self):
         shape = (self.num_hyperparameters, self.kernel.shape[-1])

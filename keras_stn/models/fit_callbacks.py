@@ -4,6 +4,8 @@ import warnings
 
 import keras
 
+from keras_stn.callbacks.progress_logger import ProgressLogger
+
 
 class TuningSchedule(keras.callbacks.Callback):
     """Lets the tuning steps begin after the warm-up.
@@ -36,3 +38,31 @@ class SkippedSteps(keras.callbacks.Callback):
                 "on, lower the learning rate of `optimizer`.",
                 stacklevel=2,
             )
+
+
+def with_own_callbacks(callbacks, verbose, schedule):
+    """The user's callbacks, behind those that every `fit` needs.
+
+    Args:
+        callbacks: As in `keras.Model.fit`.
+        verbose: As in `keras.Model.fit`.
+        schedule: The `TuningSchedule`.
+
+    Returns:
+        What Keras's `fit` takes as `callbacks`.
+    """
+    own = [schedule, SkippedSteps()]
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        for callback in own:
+            callbacks.append(callback)
+        return callbacks
+    callbacks = own + [
+        callback
+        for callback in keras.tree.flatten(callbacks)
+        if callback is not None
+    ]
+    if verbose and not any(
+        isinstance(c, keras.callbacks.ProgbarLogger) for c in callbacks
+    ):
+        callbacks.append(ProgressLogger())
+    return callbacks

@@ -1,5 +1,4 @@
 import contextlib
-import contextvars
 import math
 import types
 
@@ -8,28 +7,31 @@ from keras import ops
 from keras.src.export.export_utils import get_input_signature
 
 from keras_stn import backend
-from keras_stn.callbacks.progress_logger import ProgressLogger
 from keras_stn.hypergradients import best_response
 from keras_stn.hypergradients import guarded_update
 from keras_stn.hyperparameters import HyperparameterSpace
+from keras_stn.hyperparameters import hyperparameter
+from keras_stn.hyperparameters.space import unique
+from keras_stn.hyperparameters.step import Step
+from keras_stn.hyperparameters.step import current_step
+from keras_stn.hyperparameters.step import entered
 from keras_stn.layers.hyper_layer import find_declarations
 from keras_stn.layers.hyper_layer import find_layers
 from keras_stn.layers.hyper_layer import provided
 from keras_stn.layers.response_layer import ResponseLayer
+from keras_stn.losses.tunable_smoothing import TunableSmoothing
 from keras_stn.models import alternation
 from keras_stn.models.alternation import Alternation
 from keras_stn.models.alternation import Cycle
 from keras_stn.models.checks import check_arguments
 from keras_stn.models.checks import check_names
 from keras_stn.models.checks import is_count
-from keras_stn.models.fit_callbacks import SkippedSteps
 from keras_stn.models.fit_callbacks import TuningSchedule
+from keras_stn.models.fit_callbacks import with_own_callbacks
+from keras_stn.models.fit_data import make_cycles
 from keras_stn.models.groups import largest_divisor
+from keras_stn.models.label_mixing import mix_labels
 from keras_stn.models.summary import describe
-
-# Whether the thread at hand computes a tuning loss. A variable of the thread,
-# since each replica of a strategy traces its step in a thread of its own.
-_IN_TUNING_STEP = contextvars.ContextVar("in_tuning_step", default=False)
 
 
 @keras.saving.register_keras_serializable(package="keras_stn")
@@ -55,6 +57,8 @@ class SelfTuningModel(keras.Model):
             the tuning objective. The larger, the wider the network explores.
         tune_scales: Boolean, whether the perturbation scales are tuned as
             well. If `False` they stay, and tuning steps use no perturbation.
+        hyperparameters: List of `Float` and `Int` that no layer declares, or
+            `None`. Those of the loss are found by `compile`.
 
     Raises:
         ValueError: If `network` has no hyperparameter, or an argument is out
@@ -90,6 +94,7 @@ class SelfTuningModel(keras.Model):
         groups=8,
         entropy_weight=1e-3,
         tune_scales=True,
+        hyperparameters=None,
         **kwargs,
     ):
         check_arguments(
@@ -107,6 +112,9 @@ class SelfTuningModel(keras.Model):
         self.entropy_weight = entropy_weight
         self.tune_scales = tune_scales
         self.hyperparameters = None
+        self.further_hyperparameters = unique(
+            hyperparameter.get(value) for value in hyperparameters or ()
+        )
         self.hyper_optimizer = None
         self.scale_optimizer = None
         if hasattr(network, "output_names"):
@@ -121,23 +129,23 @@ class SelfTuningModel(keras.Model):
                 keras.tree.map_shape_structure(keras.KerasTensor, input_shape)
             )
         if self.hyperparameters is None:
-            declarations = find_declarations(self.network)
+            declarations = [
+                *find_declarations(self.network),
+                *self.further_hyperparameters,
+            ]
             if not declarations:
                 raise ValueError(
                     "The network has no hyperparameter to tune. Give one of "
                     "its layers an `stn.Float` or `stn.Int` where it takes a "
                     "number, as in `stn.layers.Dropout(stn.Float('dropout', "
-                    "0.0, 0.9, default=0.05))`. Received: "
+                    "0.0, 0.9, default=0.05))`; if only the loss has some, "
+                    "pass them as `hyperparameters`. Received: "
                     f"network={self.network.name}"
                 )
             self.hyperparameters = HyperparameterSpace(
                 declarations, name="hyperparameters"
             )
-        layers = [
-            layer
-            for layer in find_layers(self.network)
-            if isinstance(layer, ResponseLayer)
-        ]
+        layers = self._response_layers()
         if not layers:
             raise ValueError(
                 "The network has no hyper layer, so its weights cannot "
@@ -149,6 +157,35 @@ class SelfTuningModel(keras.Model):
         for layer in layers:
             layer.build_gates(len(self.hyperparameters))
         self.built = True
+
+    def _response_layers(self):
+        return [
+            layer
+            for layer in find_layers(self.network)
+            if isinstance(layer, ResponseLayer)
+        ]
+
+    def _add_hyperparameters(self, declarations):
+        """Tunes what the loss declares as well."""
+        known = self.further_hyperparameters
+        if self.hyperparameters is not None:
+            known = self.hyperparameters.declarations
+        new = unique([*known, *declarations])[len(known) :]
+        if not new:
+            return
+        if self.hyperparameters is not None:
+            if any(optimizer.built for optimizer in self._optimizers()):
+                raise ValueError(
+                    "The loss has a hyperparameter that is new to the model, "
+                    "which needs new variables for it, and an optimizer that "
+                    "was used before does not know them. Pass new optimizers "
+                    "to `compile`. Received: "
+                    f"{', '.join(map(str, new))} in `loss`"
+                )
+            self.hyperparameters.extend(new)
+            for layer in self._response_layers():
+                layer.extend_gates(len(self.hyperparameters))
+        self.further_hyperparameters = [*self.further_hyperparameters, *new]
 
     def call(self, inputs, training=None, hyperparameters=None):
         """Calls the network at given, perturbed or current hyperparameters.
@@ -168,6 +205,10 @@ class SelfTuningModel(keras.Model):
             hyperparameters = self.hyperparameters.sample(
                 self.num_groups(inputs), perturb=bool(training)
             )
+        step = current_step()
+        if step is not None and step.model is self:
+            # Penalties and the loss come after the call.
+            step.sample = hyperparameters
         with provided(self, hyperparameters):
             return self.network(inputs, training=training)
 
@@ -212,7 +253,8 @@ class SelfTuningModel(keras.Model):
 
         Args:
             optimizer: Name or instance of a Keras optimizer, for the weights.
-            loss: As in `keras.Model.compile`.
+            loss: As in `keras.Model.compile`. Hyperparameters of the losses
+                in `keras_stn.losses` are tuned as well, from now on.
             *args: As in `keras.Model.compile`.
             hyper_optimizer: Name or instance of a Keras optimizer, for the
                 hyperparameters. If `None`, `Adam(3e-3)`.
@@ -221,7 +263,8 @@ class SelfTuningModel(keras.Model):
             **kwargs: As in `keras.Model.compile`.
 
         Raises:
-            ValueError: If two of the optimizers are one object.
+            ValueError: If two of the optimizers are one object, or the loss
+                has a new hyperparameter and an optimizer was used before.
         """
         super().compile(optimizer, loss, *args, **kwargs)
         with self.distribute_strategy.scope():
@@ -249,6 +292,8 @@ class SelfTuningModel(keras.Model):
                 "different objects: an optimizer keeps the state of the "
                 "variables it updates. Make one instance for each."
             )
+        with self.distribute_strategy.scope():
+            self._add_hyperparameters(find_loss_declarations(loss))
 
     def _optimizers(self):
         return self.optimizer, self.hyper_optimizer, self.scale_optimizer
@@ -332,53 +377,29 @@ class SelfTuningModel(keras.Model):
                 do not fit the network.
         """
         self._assert_compile_called("fit")
-        if validation_split and validation_data is None:
-            (x, y, sample_weight), validation_data = (
-                alternation.split_validation(
-                    x, y, sample_weight, validation_split
-                )
-            )
-        is_validation_data = tuning_data is None
-        if is_validation_data:
-            tuning_data = validation_data
-        if tuning_data is None:
-            raise ValueError(
-                "There are no data to tune the hyperparameters on. Pass "
-                "`validation_data`, `validation_split` or `tuning_data` to "
-                "`fit`."
-            )
         if not is_count(warmup_epochs, 0):
             raise ValueError(
                 "`warmup_epochs` must be a non-negative integer. "
                 f"Received: warmup_epochs={warmup_epochs!r}"
             )
-        cycles = Alternation(
-            alternation.training_adapter(
-                x,
-                y,
-                sample_weight,
-                batch_size,
-                steps_per_epoch,
-                shuffle,
-                class_weight,
-            ),
-            alternation.tuning_adapter(
-                tuning_data,
-                validation_batch_size or batch_size,
-                bool(shuffle),
-                is_validation_data,
-            ),
-            self.train_steps,
-            self.tuning_steps,
+        cycles, validation_data = make_cycles(
+            self,
+            (x, y, sample_weight),
+            tuning_data,
+            validation_data,
+            validation_split,
+            batch_size,
+            validation_batch_size or batch_size,
             steps_per_epoch,
-            self.distribute_strategy,
+            shuffle,
+            class_weight,
         )
         self._build_for(cycles.training)
         return super().fit(
             cycles,
             epochs=epochs,
             verbose=verbose,
-            callbacks=self._with_own_callbacks(
+            callbacks=with_own_callbacks(
                 callbacks, verbose, TuningSchedule(cycles, warmup_epochs)
             ),
             validation_data=validation_data,
@@ -405,23 +426,6 @@ class SelfTuningModel(keras.Model):
                 f"batches of shapes {shapes}. The first that failed: {error}"
             ) from error
         check_names(self.hyperparameters.names, self.get_metrics_result())
-
-    def _with_own_callbacks(self, callbacks, verbose, schedule):
-        own = [schedule, SkippedSteps()]
-        if isinstance(callbacks, keras.callbacks.CallbackList):
-            for callback in own:
-                callbacks.append(callback)
-            return callbacks
-        callbacks = own + [
-            callback
-            for callback in keras.tree.flatten(callbacks)
-            if callback is not None
-        ]
-        if verbose and not any(
-            isinstance(c, keras.callbacks.ProgbarLogger) for c in callbacks
-        ):
-            callbacks.append(ProgressLogger())
-        return callbacks
 
     def make_train_function(self, force=False):
         if self.train_function is not None and not force:
@@ -477,22 +481,39 @@ class SelfTuningModel(keras.Model):
         """One update of the weights, on a training batch.
 
         This is Keras's own `train_step`: in training the model perturbs its
-        hyperparameters on every call.
+        hyperparameters on every call. An override must call it, for the
+        penalties and the loss to belong to the sample of the call.
 
         Args:
             data: A batch, `(x, y)` or `(x, y, sample_weight)`.
 
         Returns:
             Dictionary of logs: the loss and metrics.
+
+        Raises:
+            ValueError: If layers mixed examples and `compute_loss` was
+                overridden such that it did not mix their labels.
         """
-        return super().train_step(data)
+        with entered(Step("training", self)) as step:
+            logs = super().train_step(data)
+        if step.mixes and not step.has_mixed_labels:
+            raise ValueError(
+                "Layers have mixed the examples, and the loss did not mix "
+                "their labels. Call `super().compute_loss` in an override of "
+                f"`compute_loss`. Received: {len(step.mixes)} mixing layers"
+            )
+        return logs
+
+    def test_step(self, data):
+        with entered(Step("evaluation", self)):
+            return super().test_step(data)
 
     def tuning_step(self, data):
         """One update of the hyperparameters and scales, on a tuning batch.
 
-        The network is in inference mode, and losses that layers and
-        regularizers add do not count. If the objective or a gradient is not
-        finite, nothing is updated.
+        The network is in inference mode, losses that layers and regularizers
+        add do not count, and labels are neither smoothed nor mixed. If the
+        objective or a gradient is not finite, nothing is updated.
 
         Args:
             data: A batch, `(x, y)` or `(x, y, sample_weight)`.
@@ -500,8 +521,8 @@ class SelfTuningModel(keras.Model):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
 
         def loss_function(sample):
-            y_pred = self(x, training=False, hyperparameters=sample)
-            with self._tuning_loss_only():
+            with entered(Step("tuning", self)), self._spared_metrics():
+                y_pred = self(x, training=False, hyperparameters=sample)
                 return self._compute_loss(
                     x=x,
                     y=y,
@@ -537,22 +558,41 @@ class SelfTuningModel(keras.Model):
         )
 
     @contextlib.contextmanager
-    def _tuning_loss_only(self):
-        """Hides what layers add to the loss, and spares training's metrics."""
+    def _spared_metrics(self):
+        """Keeps a tuning loss out of training's metrics."""
         trackers = self._compile_loss.variables if self._compile_loss else []
         values = backend.read_all(trackers)
-        token = _IN_TUNING_STEP.set(True)
-        try:
-            yield
-        finally:
-            _IN_TUNING_STEP.reset(token)
+        yield
         if trackers:
             backend.assign_all(trackers, values)
 
-    def compute_loss(self, *args, **kwargs):
+    @contextlib.contextmanager
+    def _step_at_hand(self):
+        """The current step; outside of one, an evaluation at the values."""
+        step = current_step()
+        if step is not None and step.model is self:
+            yield step
+            return
+        step = Step("evaluation", self)
+        if self.hyperparameters is not None:
+            step.sample = self.hyperparameters.sample(perturb=False)
+        with entered(step):
+            yield step
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        with self._step_at_hand() as step:
+            if step.mixes:
+                y, y_pred, sample_weight, step.copies = mix_labels(
+                    step.mixes, y, y_pred, sample_weight, self.loss
+                )
+                step.has_mixed_labels = True
+            loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+            step.copies = 1
         # Where the last batch leaves a replica nothing, Keras returns an
         # empty loss, whose mean would be NaN.
-        return ops.sum(super().compute_loss(*args, **kwargs))
+        return ops.sum(loss)
 
     def tuning_logs(self):
         """What the logs hold beside the loss and metrics.
@@ -582,7 +622,8 @@ class SelfTuningModel(keras.Model):
 
     @property
     def losses(self):
-        return [] if _IN_TUNING_STEP.get() else super().losses
+        with self._step_at_hand() as step:
+            return [] if step.kind == "tuning" else super().losses
 
     def reset_metrics(self):
         super().reset_metrics()
@@ -643,6 +684,10 @@ class SelfTuningModel(keras.Model):
             "groups": self.groups,
             "entropy_weight": self.entropy_weight,
             "tune_scales": self.tune_scales,
+            "hyperparameters": [
+                hyperparameter.serialize(value)
+                for value in self.further_hyperparameters
+            ],
         }
 
     @classmethod
@@ -667,6 +712,16 @@ class SelfTuningModel(keras.Model):
         if self.built:
             self.optimizer.build(self.trainable_variables)
             self._build_hyper_optimizers()
+
+
+def find_loss_declarations(loss):
+    """The hyperparameters of a loss, or of all in a nested structure."""
+    return [
+        declaration
+        for one in keras.tree.flatten(loss)
+        if isinstance(one, TunableSmoothing)
+        for declaration in one.declarations
+    ]
 
 
 def shape_of_inputs(network):

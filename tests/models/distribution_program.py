@@ -220,6 +220,51 @@ def subclassed(folder):
     return results
 
 
+def make_penalized():
+    l2 = stn.Float("l2", 1e-6, 1.0, 1e-2, "log", per_example=False)
+    penalty = stn.regularizers.L2(l2)
+    return keras.Sequential(
+        [
+            keras.Input((6, 6, 2)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(5, "tanh", kernel_regularizer=penalty),
+            stn.layers.HyperDense(
+                3, kernel_regularizer=penalty, bias_regularizer=penalty
+            ),
+        ]
+    )
+
+
+def make_mixed():
+    return keras.Sequential(
+        [
+            keras.Input((6, 6, 2)),
+            stn.layers.CutMix(stn.Float("cut_mix", 0.0, 1.0, 0.5)),
+            stn.layers.MixUp(stn.Float("mix_up", 0.01, 2.0, 0.5)),
+            keras.layers.Flatten(),
+            stn.layers.HyperDense(3),
+        ]
+    )
+
+
+def loss_side(folder):
+    """A penalty and label smoothing on one device and two; mixing on two."""
+    results = {}
+    for name, strategy in (
+        ("one", tf.distribute.get_strategy()),
+        ("two", mirrored()),
+    ):
+        loss = stn.losses.SparseCategoricalCrossentropy(
+            True, label_smoothing=stn.Float("smoothing", 0.0, 0.5, 0.1)
+        )
+        model = make_model(strategy, make_penalized, loss=loss)
+        results |= prefixed(f"{name}/logs", fit(model, epochs=2))
+        results |= prefixed(f"{name}/state", state(model))
+        results[f"{name}/evaluation"] = model.evaluate(X, Y, verbose=0)
+    model = make_model(mirrored(), make_mixed)
+    return results | prefixed("mixed/logs", fit(model))
+
+
 def main():
     # TensorFlow sometimes waits for up to a minute before it lets go of an
     # iterator that it tunes the speed of.
@@ -229,7 +274,7 @@ def main():
         cpu, [tf.config.LogicalDeviceConfiguration()] * 2
     )
     folder = pathlib.Path(sys.argv[1])
-    cases = (one_and_two_devices, uneven, subclassed)
+    cases = (one_and_two_devices, uneven, subclassed, loss_side)
     case = {case.__name__: case for case in cases}[sys.argv[2]]
     np.savez(folder / "results.npz", **case(folder))
     sys.stdout.flush()

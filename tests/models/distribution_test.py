@@ -162,3 +162,24 @@ def test_subclassed_network_trains_as_without_strategy(subclassed, strategy):
             part(subclassed, f"{strategy}/{name}"),
             part(subclassed, f"none/{name}"),
         )
+
+
+@pytest.fixture(scope="module")
+def loss_side(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("loss_side"), "loss_side")
+
+
+def test_tuned_penalties_and_smoothing_train_as_on_one_device(loss_side):
+    logs = part(loss_side, "two/logs")
+    assert logs["l2"][0] != logs["l2"][1]
+    assert logs["smoothing"][0] != logs["smoothing"][1]
+    assert_close(logs, part(loss_side, "one/logs"))
+    assert_close(part(loss_side, "two/state"), part(loss_side, "one/state"))
+    np.testing.assert_allclose(
+        loss_side["two/evaluation"], loss_side["one/evaluation"], rtol=1e-5
+    )
+
+
+def test_mixing_layers_train_on_two_devices(loss_side):
+    logs = part(loss_side, "mixed/logs")
+    assert np.isfinite(logs["loss"]) and logs["skipped_tuning_steps"] == 0

@@ -1,0 +1,108 @@
+"""What penalties and losses see of the step that is being computed.
+
+Keras hands arguments to layers only. A regularizer gets a weight and a loss
+gets labels and predictions, and both run after the network's call is over; so
+the sample waits for them here. The variables are the thread's own, since each
+replica of a strategy traces its step in a thread of its own.
+"""
+
+import contextlib
+import contextvars
+
+from keras import ops
+
+from keras_stn.hyperparameters.hyperparameter import HyperParameter
+
+_SAMPLE = contextvars.ContextVar("sample", default=None)
+_STEP = contextvars.ContextVar("step", default=None)
+
+
+class Step:
+    """One weight update, tuning update or evaluation of a model.
+
+    Args:
+        kind: `"training"`, `"tuning"` or `"evaluation"`.
+        model: The `SelfTuningModel` whose step it is.
+        sample: A `Sample`, or `None` until the model has been called.
+    """
+
+    def __init__(self, kind, model, sample=None):
+        self.kind = kind
+        self.model = model
+        self.sample = sample
+        # The `LabelMix` of each layer that mixed examples, in their order.
+        self.mixes = []
+        self.has_mixed_labels = False
+        # How often the loss at hand holds the batch, with other labels.
+        self.copies = 1
+
+    @property
+    def is_training(self):
+        return self.kind == "training"
+
+
+def current_step():
+    """The `Step` that is being computed, or `None`."""
+    return _STEP.get()
+
+
+def current_sample():
+    """The `Sample` that penalties and losses belong to.
+
+    Returns:
+        Inside of a model's call the sample of that call, then that of the
+        step; `None` outside of a `SelfTuningModel`.
+    """
+    sample, step = _SAMPLE.get(), _STEP.get()
+    if sample is None and step is not None:
+        return step.sample
+    return sample
+
+
+@contextlib.contextmanager
+def entered(step):
+    """Makes `step` the current one."""
+    token = _STEP.set(step)
+    try:
+        yield step
+    finally:
+        _STEP.reset(token)
+
+
+@contextlib.contextmanager
+def sampled(sample):
+    """Makes `sample` the current one."""
+    token = _SAMPLE.set(sample)
+    try:
+        yield
+    finally:
+        _SAMPLE.reset(token)
+
+
+def current_values(value, dtype="float32"):
+    """The values of an argument that may be tuned, one a group.
+
+    Args:
+        value: A number or a hyperparameter.
+        dtype: The dtype of the result.
+
+    Returns:
+        Tensor of shape `(G,)`: the rows of the current sample; the one
+        number, or the starting value, where there is none.
+
+    Raises:
+        ValueError: If the model around does not know the hyperparameter.
+    """
+    if not isinstance(value, HyperParameter):
+        return ops.full((1,), value, dtype)
+    sample = current_sample()
+    if sample is None:
+        return ops.full((1,), value.default, dtype)
+    if value.name not in sample:
+        raise ValueError(
+            "A penalty or loss uses a hyperparameter that the model around "
+            "it does not know. Compile the model with the loss, or make a "
+            "new `SelfTuningModel` after changing a layer's regularizers. "
+            f"Received: hyperparameter={value.name!r}"
+        )
+    return ops.cast(sample[value.name], dtype)

@@ -1,0 +1,109 @@
+import keras
+from keras import ops
+
+from keras_stn.hyperparameters.step import current_sample
+
+# Rows that get a kernel of their own; more of them than this would take memory
+# for hardly a better mean.
+MAX_ROWS = 8
+
+
+class ResponsePenalty(keras.regularizers.Regularizer):
+    """A tuned penalty on what the groups of a batch compute with.
+
+    The mean over groups g of `s_g R(W(λ_g))`, the penalty R on the weight at
+    the group's hyperparameters λ_g with the group's strength s_g. A penalty on
+    W alone would be the same for all of them, and the response would never
+    learn how the best weights answer to the strength.
+
+    An L2 penalty needs no kernel for each group. For others at most 8 groups
+    are taken, evenly spaced.
+
+    It takes the place of `regularizer` on the weight, so that Keras adds it
+    to the loss as any penalty.
+
+    Args:
+        regularizer: A `TunableRegularizer`.
+        layer: The `ResponseLayer` that the weight belongs to.
+        name: `"kernel"` or `"bias"`.
+    """
+
+    def __init__(self, regularizer, layer, name):
+        self.regularizer = regularizer
+        self.layer = layer
+        self.name = name
+
+    def __call__(self, weight):
+        sample = current_sample()
+        gate = getattr(self.layer, f"{self.name}_gate")
+        if sample is None or gate is None:
+            return self.regularizer(weight)
+        response = getattr(self.layer, f"response_{self.name}")
+        gates = ops.matmul(sample.unconstrained, gate)
+        strengths = self.regularizer.current_strengths()
+        return sum(
+            mean_square(weight, response, gates, strengths[name])
+            if isinstance(unit, keras.regularizers.L2)
+            else mean_penalty(unit, weight, response, gates, strengths[name])
+            for name, unit in self.regularizer.units().items()
+        )
+
+    def get_config(self):
+        return self.regularizer.get_config()
+
+
+def mean_square(weight, response, gates, strengths):
+    """The mean over g of `s_g ||W + diag(c_g) R||²`, without the kernels.
+
+    Args:
+        weight: Tensor of shape `(..., units)`, W.
+        response: Tensor of the shape of `weight`, R.
+        gates: Tensor of shape `(G, units)`, c.
+        strengths: Tensor of shape `(G,)` or `(1,)`, s.
+
+    Returns:
+        Scalar tensor.
+    """
+    weight, response = (
+        ops.reshape(v, (-1, v.shape[-1])) for v in (weight, response)
+    )
+    squares = (
+        ops.sum(weight * weight, axis=0)
+        + 2 * gates * ops.sum(weight * response, axis=0)
+        + ops.square(gates) * ops.sum(response * response, axis=0)
+    )
+    return ops.mean(strengths * ops.sum(squares, axis=1))
+
+
+def mean_penalty(unit, weight, response, gates, strengths):
+    """The mean over some g of `s_g unit(W + diag(c_g) R)`.
+
+    Args:
+        unit: Callable, the penalty of strength 1.
+        weight: As in `mean_square`.
+        response: As in `mean_square`.
+        gates: As in `mean_square`.
+        strengths: As in `mean_square`.
+
+    Returns:
+        Scalar tensor.
+    """
+    rows = choose_rows(gates)
+    gates = ops.take(gates, rows, axis=0)
+    # A strength that is a number has one row.
+    strengths = ops.take(strengths, ops.minimum(rows, ops.size(strengths) - 1))
+    penalties = [
+        strengths[i] * unit(weight + gates[i] * response)
+        for i in range(rows.shape[0])
+    ]
+    return sum(penalties) / len(penalties)
+
+
+def choose_rows(gates):
+    """The indices of at most `MAX_ROWS` rows, evenly spaced."""
+    groups, count = gates.shape[0], MAX_ROWS
+    if groups is None:
+        groups = ops.shape(gates)[0]
+    else:
+        count = min(count, groups)
+    return ops.arange(count) * groups // count
