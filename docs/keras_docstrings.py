@@ -18,9 +18,8 @@ DOCTEST = r" *>>>.*?(?=\n *\n|\Z)"
 TABLE = r" *\|[^\n]*(?:\n *\|[^\n]*)*"
 # Indented text before the first section is a formula.
 FORMULA = r"(?<=\n\n) {4}[^\n]+(?:\n {4}[^\n]+)*"
-LINK = re.compile(r"\[([^\]]+)\]\((\S+?)\)")
-# Not the backticks of a link, which has been converted already.
-LITERAL = re.compile(r"(?<!`)`([^`<]+)`(?!`)")
+# A link, or a literal.
+MARKUP = re.compile(r"\[([^\]]+)\]\((\S+?)\)|(?<!`)`([^`<]+)`(?!`)")
 VARIADIC = (
     inspect.Parameter.VAR_POSITIONAL,
     inspect.Parameter.VAR_KEYWORD,
@@ -56,7 +55,9 @@ def convert(text, *verbatim):
 
 
 def convert_prose(text):
-    return LITERAL.sub(r"``\1``", LINK.sub(r"`\1 <\2>`__", text))
+    return MARKUP.sub(
+        lambda m: f"``{m[3]}``" if m[3] else f"`{m[1]} <{m[2]}>`__", text
+    )
 
 
 def convert_block(text):
