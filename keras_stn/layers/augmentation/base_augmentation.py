@@ -210,16 +210,6 @@ class BaseAugmentation(HyperLayer):
         """The axes of height and width, counted from the end."""
         return (-3, -2) if self.data_format == "channels_last" else (-2, -1)
 
-    def check_rgb(self, images):
-        """Raises a sentence unless the images have three channels."""
-        if images.shape[self.channel_axis] != 3:
-            raise ValueError(
-                f"The layer '{self.name}' ({type(self).__name__}) needs RGB "
-                "images of three channels; leave it out for others. Received: "
-                f"data_format={self.data_format!r}, "
-                f"images.shape={tuple(images.shape)}"
-            )
-
     def compute_output_shape(self, input_shape):
         return input_shape
 
@@ -271,16 +261,6 @@ class ValueRangeAugmentation(BaseAugmentation):
                 f"images.shape={tuple(images.shape)}"
             )
         return tuple(level.reshape(shape) for level in levels)
-
-    def to_unit(self, images):
-        """Maps black to 0 and white to 1."""
-        low, high = self.levels(images)
-        return (images - low) / (high - low)
-
-    def from_unit(self, images):
-        """Inverse of `to_unit`."""
-        low, high = self.levels(images)
-        return images * (high - low) + low
 
     def get_config(self):
         return {**super().get_config(), "value_range": self.value_range}

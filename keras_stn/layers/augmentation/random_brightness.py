@@ -1,13 +1,11 @@
 import keras
 from keras import ops
 
-from keras_stn.layers.augmentation.base_augmentation import (
-    ValueRangeAugmentation,
-)
+from keras_stn.layers.augmentation.color_augmentation import ColorAugmentation
 
 
 @keras.saving.register_keras_serializable(package="keras_stn")
-class RandomBrightness(ValueRangeAugmentation):
+class RandomBrightness(ColorAugmentation):
     """Adds a random brightness to images, as much as may be tuned.
 
     In training every image gets its own shift, uniform between `-factor` and
@@ -70,7 +68,8 @@ class RandomBrightness(ValueRangeAugmentation):
         lower, upper = self.bounds(self.factor, images, hyperparameters)
         return {"shift": self.uniform(images, lower, upper)}
 
-    def transform_images(self, images, transformation):
-        low, high = self.levels(images)
-        images = images + transformation["shift"] * (high - low)
-        return ops.minimum(ops.maximum(images, low), high)
+    def transform_planes(self, planes, levels, transformation):
+        return [
+            ops.clip(plane + transformation["shift"] * (high - low), low, high)
+            for plane, (low, high) in zip(planes, levels)
+        ]

@@ -2,9 +2,8 @@ import keras
 from keras import ops
 
 from keras_stn.hyperparameters import hyperparameter
-from keras_stn.layers.augmentation.base_augmentation import (
-    ValueRangeAugmentation,
-)
+from keras_stn.layers.augmentation.color import adjust_colors
+from keras_stn.layers.augmentation.color_augmentation import ColorAugmentation
 from keras_stn.layers.augmentation.random_brightness import RandomBrightness
 from keras_stn.layers.augmentation.random_contrast import RandomContrast
 from keras_stn.layers.augmentation.random_hue import RandomHue
@@ -19,7 +18,7 @@ LAYERS = {
 
 
 @keras.saving.register_keras_serializable(package="keras_stn")
-class RandomColorJitter(ValueRangeAugmentation):
+class RandomColorJitter(ColorAugmentation):
     """Brightness, contrast, saturation and hue at random, all four tunable.
 
     Applies `RandomBrightness`, `RandomContrast`, `RandomSaturation` and
@@ -116,20 +115,41 @@ class RandomColorJitter(ValueRangeAugmentation):
             transformation["order"] = ops.argsort(ranks, axis=1)
         return transformation
 
-    def transform_images(self, images, transformation):
-        if "order" not in transformation:
-            for name, jitter in self.jitters.items():
-                images = jitter.transform_images(images, transformation[name])
-            return images
+    def transform_planes(self, planes, levels, transformation):
+        if "order" in transformation:
+            return self._transform_in_order(planes, levels, transformation)
+        # Saturation and hue can share most of their work.
+        both = {"saturation", "hue"} <= self.jitters.keys()
+        for name, jitter in self.jitters.items():
+            if both and name == "saturation":
+                planes = self.transform_rgb(
+                    adjust_colors,
+                    planes,
+                    levels,
+                    transformation["saturation"]["factor"],
+                    transformation["hue"]["turns"],
+                )
+            elif not (both and name == "hue"):
+                planes = jitter.transform_planes(
+                    planes, levels, transformation[name]
+                )
+        return planes
+
+    def _transform_in_order(self, planes, levels, transformation):
         for place in range(len(self.jitters)):
             choice = ops.reshape(
                 transformation["order"][:, place], (-1, 1, 1, 1)
             )
-            before = images
+            before = planes
             for i, (name, jitter) in enumerate(self.jitters.items()):
-                after = jitter.transform_images(before, transformation[name])
-                images = ops.where(choice == i, after, images)
-        return images
+                after = jitter.transform_planes(
+                    before, levels, transformation[name]
+                )
+                planes = [
+                    ops.where(choice == i, new, old)
+                    for new, old in zip(after, planes)
+                ]
+        return planes
 
     def get_config(self):
         factors = {

@@ -1,13 +1,11 @@
 import keras
 from keras import ops
 
-from keras_stn.layers.augmentation.base_augmentation import (
-    ValueRangeAugmentation,
-)
+from keras_stn.layers.augmentation.color_augmentation import ColorAugmentation
 
 
 @keras.saving.register_keras_serializable(package="keras_stn")
-class RandomContrast(ValueRangeAugmentation):
+class RandomContrast(ColorAugmentation):
     """Scales the contrast of images at random, as far as may be tuned.
 
     In training every image draws its own multiplier, uniform between
@@ -74,8 +72,11 @@ class RandomContrast(ValueRangeAugmentation):
         lower, upper = self.bounds(self.factor, images, hyperparameters)
         return {"factor": self.uniform(images, 1 - lower, 1 + upper)}
 
-    def transform_images(self, images, transformation):
-        low, high = self.levels(images)
-        mean = ops.mean(images, axis=self.spatial_axes, keepdims=True)
-        images = mean + transformation["factor"] * (images - mean)
-        return ops.minimum(ops.maximum(images, low), high)
+    def transform_planes(self, planes, levels, transformation):
+        factor = transformation["factor"]
+        outputs = []
+        for plane, (low, high) in zip(planes, levels):
+            mean = ops.mean(plane, axis=(1, 2, 3), keepdims=True)
+            plane = factor * plane + (1 - factor) * mean
+            outputs.append(ops.clip(plane, low, high))
+        return outputs

@@ -1,14 +1,12 @@
 import keras
 from keras import ops
 
-from keras_stn.layers.augmentation.base_augmentation import (
-    ValueRangeAugmentation,
-)
 from keras_stn.layers.augmentation.color import rotate_hue
+from keras_stn.layers.augmentation.color_augmentation import ColorAugmentation
 
 
 @keras.saving.register_keras_serializable(package="keras_stn")
-class RandomHue(ValueRangeAugmentation):
+class RandomHue(ColorAugmentation):
     """Rotates the hue of RGB images at random, by an angle that may be tuned.
 
     In training every image gets its own rotation, uniform between
@@ -76,11 +74,10 @@ class RandomHue(ValueRangeAugmentation):
         factor = self.uniform(images, lower, upper)
         return {"turns": ops.where(side > 0.5, -factor, factor) / 2}
 
-    def transform_images(self, images, transformation):
-        self.check_rgb(images)
-        axis = self.channel_axis
-        colors = rotate_hue(
-            *ops.split(self.to_unit(images), 3, axis=axis),
-            transformation["turns"],
+    def transform_planes(self, planes, levels, transformation):
+        def rotate(planes, turns, black):
+            return rotate_hue(planes, turns)
+
+        return self.transform_rgb(
+            rotate, planes, levels, transformation["turns"]
         )
-        return self.from_unit(ops.concatenate(colors, axis=axis))

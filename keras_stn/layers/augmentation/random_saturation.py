@@ -1,14 +1,11 @@
 import keras
-from keras import ops
 
-from keras_stn.layers.augmentation.base_augmentation import (
-    ValueRangeAugmentation,
-)
 from keras_stn.layers.augmentation.color import scale_saturation
+from keras_stn.layers.augmentation.color_augmentation import ColorAugmentation
 
 
 @keras.saving.register_keras_serializable(package="keras_stn")
-class RandomSaturation(ValueRangeAugmentation):
+class RandomSaturation(ColorAugmentation):
     """Scales the saturation of RGB images at random, as far as may be tuned.
 
     In training every image draws its own f, uniform between
@@ -77,10 +74,7 @@ class RandomSaturation(ValueRangeAugmentation):
         factor = self.uniform(images, lower, upper)
         return {"factor": factor / (1 - factor + keras.config.epsilon())}
 
-    def transform_images(self, images, transformation):
-        self.check_rgb(images)
-        images = ops.maximum(self.to_unit(images), 0)
-        images = scale_saturation(
-            images, transformation["factor"], self.channel_axis
+    def transform_planes(self, planes, levels, transformation):
+        return self.transform_rgb(
+            scale_saturation, planes, levels, transformation["factor"]
         )
-        return self.from_unit(images)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_stn.layers.augmentation.color import adjust_colors
 from keras_stn.layers.augmentation.color import rotate_hue
 from keras_stn.layers.augmentation.color import scale_saturation
 from tests.numerics import to_numpy
@@ -26,7 +27,13 @@ def images(dtype="float32"):
 
 
 def rotated(x, turns):
-    return tf.concat(rotate_hue(*tf.split(x, 3, axis=-1), turns), axis=-1)
+    planes = tf.split(x, 3, axis=-1)
+    return tf.concat(rotate_hue(planes, turns), axis=-1)
+
+
+def saturated(x, factor, **arguments):
+    planes = tf.split(x, 3, axis=-1)
+    return tf.concat(scale_saturation(planes, factor, **arguments), axis=-1)
 
 
 @pytest.mark.parametrize("turns", [-0.5, -0.31, 0.0, 0.01, 0.25, 0.5])
@@ -47,9 +54,30 @@ def test_whole_turn_changes_nothing():
 def test_saturation_equals_that_of_tensorflow(factor):
     x = images()
     np.testing.assert_allclose(
-        scale_saturation(x, factor, -1),
+        saturated(x, factor),
         tf.image.adjust_saturation(x, factor),
         atol=2e-6,
+    )
+
+
+def test_black_may_have_any_value():
+    x = images()
+    np.testing.assert_allclose(
+        saturated(3 * x - 2, 1.7, black=-2.0),
+        3 * saturated(x, 1.7) - 2,
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.4, 1.0, 3.0])
+@pytest.mark.parametrize("turns", [-0.4, 0.1])
+def test_both_at_once_are_one_after_the_other(factor, turns):
+    x = 2 * images() - 1
+    both = adjust_colors(tf.split(x, 3, axis=-1), factor, turns, black=-1.0)
+    np.testing.assert_allclose(
+        tf.concat(both, axis=-1),
+        rotated(saturated(x, factor, black=-1.0), turns),
+        atol=1e-5,
     )
 
 
@@ -58,7 +86,7 @@ def test_grey_stays_grey_with_finite_gradients():
     turns, factor = tf.constant(0.2), tf.constant(1.5)
 
     def total():
-        y = rotated(x, turns) + scale_saturation(x, factor, -1)
+        y = rotated(x, turns) + saturated(x, factor)
         return tf.reduce_sum(y * [1.0, 2.0, 3.0])
 
     value, gradients = value_and_gradients(total, [x, turns, factor])
@@ -97,7 +125,7 @@ def test_gradient_of_the_saturation_is_the_finite_difference(factor):
     factor, h = tf.constant(factor, "float64"), 1e-7
 
     def total(x, factor):
-        return tf.reduce_sum(scale_saturation(x, factor, -1) * weights)
+        return tf.reduce_sum(saturated(x, factor) * weights)
 
     _, (to_x, to_factor) = value_and_gradients(
         lambda: total(x, factor), [x, factor]

@@ -39,7 +39,7 @@ def test_image_is_that_of_tensorflow_at_what_was_drawn():
 
 def test_images_without_colour_are_refused():
     layer = layers.RandomHue(0.5)
-    with pytest.raises(ValueError, match=r"three channels.*\(2, 8, 8, 1\)"):
+    with pytest.raises(ValueError, match="three channels.*1 channels"):
         layer(np.zeros((2, 8, 8, 1), "float32"), training=True)
 
 
