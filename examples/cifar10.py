@@ -11,7 +11,7 @@ at the start and at the end.
 
     python examples/cifar10.py --quick
 
-does it in five minutes on two cores, with a small network and few images.
+does it within five minutes on two cores, with few images and epochs.
 
     python examples/cifar10.py --baseline start
     python examples/cifar10.py --baseline FILE

@@ -11,7 +11,7 @@ one of augmented images at the start and at the end.
 
     python examples/fashion_mnist.py --quick
 
-does it in five minutes on two cores, with few images.
+does it within five minutes on two cores, with few images and epochs.
 
     python examples/fashion_mnist.py --baseline start
     python examples/fashion_mnist.py --baseline FILE
