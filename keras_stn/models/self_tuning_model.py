@@ -1,28 +1,21 @@
-import contextlib
-import math
 import types
 
 import keras
 from keras import ops
-from keras.src.export.export_utils import get_input_signature
 
 from keras_stn import backend
-from keras_stn.hypergradients import best_response
-from keras_stn.hypergradients import guarded_update
 from keras_stn.hyperparameters import HyperparameterSpace
 from keras_stn.hyperparameters import hyperparameter
 from keras_stn.hyperparameters.space import unique
-from keras_stn.hyperparameters.step import Step
 from keras_stn.hyperparameters.step import current_step
-from keras_stn.hyperparameters.step import entered
 from keras_stn.layers.hyper_layer import find_declarations
 from keras_stn.layers.hyper_layer import find_layers
 from keras_stn.layers.hyper_layer import provided
 from keras_stn.layers.response_layer import ResponseLayer
 from keras_stn.losses.tunable_smoothing import TunableSmoothing
 from keras_stn.models import alternation
+from keras_stn.models.alternating_steps import AlternatingSteps
 from keras_stn.models.alternation import Alternation
-from keras_stn.models.alternation import Cycle
 from keras_stn.models.checks import check_arguments
 from keras_stn.models.checks import check_names
 from keras_stn.models.checks import is_count
@@ -30,12 +23,12 @@ from keras_stn.models.fit_callbacks import TuningSchedule
 from keras_stn.models.fit_callbacks import with_own_callbacks
 from keras_stn.models.fit_data import make_cycles
 from keras_stn.models.groups import largest_divisor
-from keras_stn.models.label_mixing import mix_labels
+from keras_stn.models.model_saving import ModelSaving
 from keras_stn.models.summary import describe
 
 
 @keras.saving.register_keras_serializable(package="keras_stn")
-class SelfTuningModel(keras.Model):
+class SelfTuningModel(AlternatingSteps, ModelSaving, keras.Model):
     """A network that tunes its own hyperparameters while it trains.
 
     Wrap it around a network whose layers take `stn.Float` and `stn.Int`
@@ -427,209 +420,6 @@ class SelfTuningModel(keras.Model):
             ) from error
         check_names(self.hyperparameters.names, self.get_metrics_result())
 
-    def make_train_function(self, force=False):
-        if self.train_function is not None and not force:
-            return self.train_function
-        # One graph for each combination of batch sizes, so that shapes are
-        # known while it is made; an epoch has two at the most.
-        functions = {}
-
-        def train_function(iterator):
-            logs = None
-            for _ in range(self.steps_per_execution):
-                try:
-                    data = next(iterator)
-                except StopIteration:
-                    if logs is None:
-                        raise
-                    break
-                if not isinstance(data, Cycle):  # From `train_on_batch`.
-                    data = Cycle((data,), ())
-                sizes = tuple(
-                    backend.batch_sizes(batches, self.distribute_strategy)
-                    for batches in data
-                )
-                if sizes not in functions:
-                    functions[sizes] = self._make_function(self.train_step)
-                logs = functions[sizes](iter((data,)))
-            return logs
-
-        self.train_function = train_function
-        return train_function
-
-    def train_step(self, data):
-        """One cycle of weight updates and hyperparameter updates.
-
-        Override it to change how the two alternate, or override
-        `weight_step` or `tuning_step` to change one of them.
-
-        Args:
-            data: A `Cycle` with two tuples of batches, `data.training` and
-                `data.tuning`. An epoch's last cycle may have fewer training
-                batches, and in the warm-up there are no tuning batches.
-
-        Returns:
-            Dictionary of logs.
-        """
-        for batch in data.training:
-            logs = self.weight_step(batch)
-        for batch in data.tuning:
-            self.tuning_step(batch)
-        return {**logs, **self.tuning_logs()}
-
-    def weight_step(self, data):
-        """One update of the weights, on a training batch.
-
-        This is Keras's own `train_step`: in training the model perturbs its
-        hyperparameters on every call. An override must call it, for the
-        penalties and the loss to belong to the sample of the call.
-
-        Args:
-            data: A batch, `(x, y)` or `(x, y, sample_weight)`.
-
-        Returns:
-            Dictionary of logs: the loss and metrics.
-
-        Raises:
-            ValueError: If layers mixed examples and `compute_loss` was
-                overridden such that it did not mix their labels.
-        """
-        with entered(Step("training", self)) as step:
-            logs = super().train_step(data)
-        if step.mixes and not step.has_mixed_labels:
-            raise ValueError(
-                "Layers have mixed the examples, and the loss did not mix "
-                "their labels. Call `super().compute_loss` in an override of "
-                f"`compute_loss`. Received: {len(step.mixes)} mixing layers"
-            )
-        return logs
-
-    def test_step(self, data):
-        with entered(Step("evaluation", self)):
-            return super().test_step(data)
-
-    def tuning_step(self, data):
-        """One update of the hyperparameters and scales, on a tuning batch.
-
-        The network is in inference mode, losses that layers and regularizers
-        add do not count, and labels are neither smoothed nor mixed. If the
-        objective or a gradient is not finite, nothing is updated.
-
-        Args:
-            data: A batch, `(x, y)` or `(x, y, sample_weight)`.
-        """
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-
-        def loss_function(sample):
-            with entered(Step("tuning", self)), self._spared_metrics():
-                y_pred = self(x, training=False, hyperparameters=sample)
-                return self._compute_loss(
-                    x=x,
-                    y=y,
-                    y_pred=y_pred,
-                    sample_weight=sample_weight,
-                    training=False,
-                )
-
-        groups = self.num_groups(x)
-        loss, objective, gradients = best_response(
-            self.hyperparameters,
-            loss_function,
-            groups,
-            self.tune_scales,
-            self.entropy_weight,
-        )
-        self._build_hyper_optimizers()
-        optimizers = [self.hyper_optimizer, self.scale_optimizer]
-        is_finite = guarded_update(
-            self.hyperparameters,
-            optimizers[: len(gradients)],
-            objective,
-            gradients,
-        )
-        _, replicas = backend.replica()
-        size = ops.shape(keras.tree.flatten(x)[0])[0]
-        self._trackers.loss.update_state(
-            ops.where(is_finite, loss * replicas, 0.0),
-            sample_weight=ops.where(is_finite, size, 0),
-        )
-        self._trackers.skipped.update_state(
-            ops.where(is_finite, 0.0, 1.0 / replicas)
-        )
-
-    @contextlib.contextmanager
-    def _spared_metrics(self):
-        """Keeps a tuning loss out of training's metrics."""
-        trackers = self._compile_loss.variables if self._compile_loss else []
-        values = backend.read_all(trackers)
-        yield
-        if trackers:
-            backend.assign_all(trackers, values)
-
-    @contextlib.contextmanager
-    def _step_at_hand(self):
-        """The current step; outside of one, an evaluation at the values."""
-        step = current_step()
-        if step is not None and step.model is self:
-            yield step
-            return
-        step = Step("evaluation", self)
-        if self.hyperparameters is not None:
-            step.sample = self.hyperparameters.sample(perturb=False)
-        with entered(step):
-            yield step
-
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
-        with self._step_at_hand() as step:
-            if step.mixes:
-                y, y_pred, sample_weight, step.copies = mix_labels(
-                    step.mixes, y, y_pred, sample_weight, self.loss
-                )
-                step.has_mixed_labels = True
-            loss = super().compute_loss(x, y, y_pred, sample_weight, training)
-            step.copies = 1
-        # Where the last batch leaves a replica nothing, Keras returns an
-        # empty loss, whose mean would be NaN.
-        return ops.sum(loss)
-
-    def tuning_logs(self):
-        """What the logs hold beside the loss and metrics.
-
-        Returns:
-            Dictionary of scalar tensors.
-        """
-        tracker = self._trackers.loss
-        return {
-            # Before the first tuning step there is no loss to tell.
-            "tuning_loss": ops.where(
-                ops.greater(tracker.count, 0),
-                tracker.result(),
-                math.nan,
-            ),
-            "skipped_tuning_steps": self._trackers.skipped.result(),
-            **self.hyperparameters.logs(),
-        }
-
-    def _get_metrics_result_or_logs(self, logs):
-        # A step's logs are the mean of the replicas' own, which is wrong for
-        # uneven batches; read here, metrics are those of all replicas.
-        results = {**self.get_metrics_result(), **self.tuning_logs()}
-        if logs and logs.keys() == results.keys():
-            return results
-        return super()._get_metrics_result_or_logs(logs)
-
-    @property
-    def losses(self):
-        with self._step_at_hand() as step:
-            return [] if step.kind == "tuning" else super().losses
-
-    def reset_metrics(self):
-        super().reset_metrics()
-        for tracker in vars(self._trackers).values():
-            tracker.reset_state()
-
     def summary(self, *args, **kwargs):
         """Prints the layers, then the hyperparameters.
 
@@ -639,79 +429,6 @@ class SelfTuningModel(keras.Model):
         if self.built:
             print_fn = kwargs.get("print_fn") or print
             print_fn(describe(self.hyperparameters))
-
-    def export(
-        self,
-        filepath,
-        format="tf_saved_model",
-        verbose=None,
-        input_signature=None,
-        **kwargs,
-    ):
-        """Exports the network, at the current hyperparameters.
-
-        Arguments are those of `keras.Model.export`.
-        """
-        # Keras knows the inputs of a functional network only.
-        if input_signature is None and hasattr(self.network, "inputs"):
-            input_signature = get_input_signature(self.network)
-        super().export(filepath, format, verbose, input_signature, **kwargs)
-
-    # Keras does not save the states of random seeds; with them training goes
-    # on after loading as if it had never been interrupted.
-    def save_own_variables(self, store):
-        super().save_own_variables(store)
-        for name, state in self._seed_states().items():
-            store[name] = ops.convert_to_numpy(state)
-
-    def load_own_variables(self, store):
-        store = {name: store[name] for name in store.keys()}
-        for name, state in self._seed_states().items():
-            if name in store:
-                state.assign(store.pop(name))
-        super().load_own_variables(store)
-
-    def _seed_states(self):
-        states = [v for v in self.variables if v.name == "seed_generator_state"]
-        return {f"seed_{i}": state for i, state in enumerate(states)}
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "network": keras.saving.serialize_keras_object(self.network),
-            "train_steps": self.train_steps,
-            "tuning_steps": self.tuning_steps,
-            "groups": self.groups,
-            "entropy_weight": self.entropy_weight,
-            "tune_scales": self.tune_scales,
-            "hyperparameters": [
-                hyperparameter.serialize(value)
-                for value in self.further_hyperparameters
-            ],
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        config = dict(config)
-        config["network"] = keras.saving.deserialize_keras_object(
-            config["network"], custom_objects=custom_objects
-        )
-        return cls(**config)
-
-    def get_compile_config(self):
-        config = super().get_compile_config()
-        if config:
-            for name in ("hyper_optimizer", "scale_optimizer"):
-                config[name] = keras.saving.serialize_keras_object(
-                    getattr(self, name)
-                )
-        return config
-
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.built:
-            self.optimizer.build(self.trainable_variables)
-            self._build_hyper_optimizers()
 
 
 def find_loss_declarations(loss):

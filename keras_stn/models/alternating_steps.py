@@ -1,0 +1,225 @@
+import contextlib
+import math
+
+import keras
+from keras import ops
+
+from keras_stn import backend
+from keras_stn.hypergradients import best_response
+from keras_stn.hypergradients import guarded_update
+from keras_stn.hyperparameters.step import Step
+from keras_stn.hyperparameters.step import current_step
+from keras_stn.hyperparameters.step import entered
+from keras_stn.models.alternation import Cycle
+from keras_stn.models.label_mixing import mix_labels
+
+
+class AlternatingSteps:
+    """Mixin of `SelfTuningModel`: what it computes, step by step.
+
+    A cycle is some weight updates and some hyperparameter updates. Each is a
+    `Step`, which penalties and losses belong to.
+    """
+
+    def make_train_function(self, force=False):
+        if self.train_function is not None and not force:
+            return self.train_function
+        # One graph for each combination of batch sizes, so that shapes are
+        # known while it is made; an epoch has two at the most.
+        functions = {}
+
+        def train_function(iterator):
+            logs = None
+            for _ in range(self.steps_per_execution):
+                try:
+                    data = next(iterator)
+                except StopIteration:
+                    if logs is None:
+                        raise
+                    break
+                if not isinstance(data, Cycle):  # From `train_on_batch`.
+                    data = Cycle((data,), ())
+                sizes = tuple(
+                    backend.batch_sizes(batches, self.distribute_strategy)
+                    for batches in data
+                )
+                if sizes not in functions:
+                    functions[sizes] = self._make_function(self.train_step)
+                logs = functions[sizes](iter((data,)))
+            return logs
+
+        self.train_function = train_function
+        return train_function
+
+    def train_step(self, data):
+        """One cycle of weight updates and hyperparameter updates.
+
+        Override it to change how the two alternate, or override
+        `weight_step` or `tuning_step` to change one of them.
+
+        Args:
+            data: A `Cycle` with two tuples of batches, `data.training` and
+                `data.tuning`. An epoch's last cycle may have fewer training
+                batches, and in the warm-up there are no tuning batches.
+
+        Returns:
+            Dictionary of logs.
+        """
+        for batch in data.training:
+            logs = self.weight_step(batch)
+        for batch in data.tuning:
+            self.tuning_step(batch)
+        return {**logs, **self.tuning_logs()}
+
+    def weight_step(self, data):
+        """One update of the weights, on a training batch.
+
+        This is Keras's own `train_step`: in training the model perturbs its
+        hyperparameters on every call. An override must call it, for the
+        penalties and the loss to belong to the sample of the call.
+
+        Args:
+            data: A batch, `(x, y)` or `(x, y, sample_weight)`.
+
+        Returns:
+            Dictionary of logs: the loss and metrics.
+
+        Raises:
+            ValueError: If layers mixed examples and `compute_loss` was
+                overridden such that it did not mix their labels.
+        """
+        with entered(Step("training", self)) as step:
+            logs = super().train_step(data)
+        if step.mixes and not step.has_mixed_labels:
+            raise ValueError(
+                "Layers have mixed the examples, and the loss did not mix "
+                "their labels. Call `super().compute_loss` in an override of "
+                f"`compute_loss`. Received: {len(step.mixes)} mixing layers"
+            )
+        return logs
+
+    def test_step(self, data):
+        with entered(Step("evaluation", self)):
+            return super().test_step(data)
+
+    def tuning_step(self, data):
+        """One update of the hyperparameters and scales, on a tuning batch.
+
+        The network is in inference mode, losses that layers and regularizers
+        add do not count, and labels are neither smoothed nor mixed. If the
+        objective or a gradient is not finite, nothing is updated.
+
+        Args:
+            data: A batch, `(x, y)` or `(x, y, sample_weight)`.
+        """
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+
+        def loss_function(sample):
+            with entered(Step("tuning", self)), self._spared_metrics():
+                y_pred = self(x, training=False, hyperparameters=sample)
+                return self._compute_loss(
+                    x=x,
+                    y=y,
+                    y_pred=y_pred,
+                    sample_weight=sample_weight,
+                    training=False,
+                )
+
+        groups = self.num_groups(x)
+        loss, objective, gradients = best_response(
+            self.hyperparameters,
+            loss_function,
+            groups,
+            self.tune_scales,
+            self.entropy_weight,
+        )
+        self._build_hyper_optimizers()
+        optimizers = [self.hyper_optimizer, self.scale_optimizer]
+        is_finite = guarded_update(
+            self.hyperparameters,
+            optimizers[: len(gradients)],
+            objective,
+            gradients,
+        )
+        _, replicas = backend.replica()
+        size = ops.shape(keras.tree.flatten(x)[0])[0]
+        self._trackers.loss.update_state(
+            ops.where(is_finite, loss * replicas, 0.0),
+            sample_weight=ops.where(is_finite, size, 0),
+        )
+        self._trackers.skipped.update_state(
+            ops.where(is_finite, 0.0, 1.0 / replicas)
+        )
+
+    @contextlib.contextmanager
+    def _spared_metrics(self):
+        """Keeps a tuning loss out of training's metrics."""
+        trackers = self._compile_loss.variables if self._compile_loss else []
+        values = backend.read_all(trackers)
+        yield
+        if trackers:
+            backend.assign_all(trackers, values)
+
+    @contextlib.contextmanager
+    def _step_at_hand(self):
+        """The current step; outside of one, an evaluation at the values."""
+        step = current_step()
+        if step is not None and step.model is self:
+            yield step
+            return
+        step = Step("evaluation", self)
+        if self.hyperparameters is not None:
+            step.sample = self.hyperparameters.sample(perturb=False)
+        with entered(step):
+            yield step
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        with self._step_at_hand() as step:
+            if step.mixes:
+                y, y_pred, sample_weight, step.copies = mix_labels(
+                    step.mixes, y, y_pred, sample_weight, self.loss
+                )
+                step.has_mixed_labels = True
+            loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+            step.copies = 1
+        # Where the last batch leaves a replica nothing, Keras returns an
+        # empty loss, whose mean would be NaN.
+        return ops.sum(loss)
+
+    def tuning_logs(self):
+        """What the logs hold beside the loss and metrics.
+
+        Returns:
+            Dictionary of scalar tensors.
+        """
+        tracker = self._trackers.loss
+        return {
+            # Before the first tuning step there is no loss to tell.
+            "tuning_loss": ops.where(
+                ops.greater(tracker.count, 0),
+                tracker.result(),
+                math.nan,
+            ),
+            "skipped_tuning_steps": self._trackers.skipped.result(),
+            **self.hyperparameters.logs(),
+        }
+
+    def _get_metrics_result_or_logs(self, logs):
+        # A step's logs are the mean of the replicas' own, which is wrong for
+        # uneven batches; read here, metrics are those of all replicas.
+        results = {**self.get_metrics_result(), **self.tuning_logs()}
+        if logs and logs.keys() == results.keys():
+            return results
+        return super()._get_metrics_result_or_logs(logs)
+
+    @property
+    def losses(self):
+        with self._step_at_hand() as step:
+            return [] if step.kind == "tuning" else super().losses
+
+    def reset_metrics(self):
+        super().reset_metrics()
+        for tracker in vars(self._trackers).values():
+            tracker.reset_state()
