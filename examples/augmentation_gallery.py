@@ -66,7 +66,9 @@ def draw_layers(image, path):
                 keras.ops.convert_to_numpy(augmented)
             ):
                 axes = row[i * COPIES + copy]
-                axes.imshow(np.clip(pixels / 255, 0, 1))
+                axes.imshow(
+                    np.clip(pixels / 255, 0, 1), interpolation="nearest"
+                )
         row[0].set_ylabel(name, rotation=0, ha="right", va="center")
     hide_ticks(grid, frame=False)
     figure.savefig(path, dpi=110)

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 import keras_stn as stn
-from keras_stn.models import self_tuning_model
+from keras_stn.models import alternating_steps
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(16, 4, 4, 1)).astype("float32")
@@ -58,8 +58,8 @@ def recorded(monkeypatch):
         calls.append((mixes, y_pred))
         return mix_labels(mixes, y, y_pred, sample_weight, loss)
 
-    mix_labels = self_tuning_model.mix_labels
-    monkeypatch.setattr(self_tuning_model, "mix_labels", record)
+    mix_labels = alternating_steps.mix_labels
+    monkeypatch.setattr(alternating_steps, "mix_labels", record)
     return calls
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_stn.models import self_tuning_model
+from keras_stn.models import alternating_steps
 from tests.models.official_run import OfficialRun
 
 TOLERANCE = 1e-5
@@ -212,7 +212,7 @@ def test_hyperparameter_updates_are_official(name, monkeypatch):
     ]
     names = [f"grad_{run.location}", f"grad_{run.raw_scale}"]
     monkeypatch.setattr(
-        self_tuning_model,
+        alternating_steps,
         "best_response",
         lambda *args: (tf.constant(0.0), tf.constant(0.0), gradients),
     )
