@@ -120,3 +120,21 @@ def test_more_images_than_there_are_get_a_sentence(monkeypatch, tmp_path):
             "cifar10.py",
             *("--train-images", "301", "--output", str(tmp_path)),
         )
+
+
+def test_gallery_draws_its_pictures(monkeypatch, tmp_path):
+    run(monkeypatch, "augmentation_gallery.py", "--output", str(tmp_path))
+    for picture in ("layers.png", "relaxation.png"):
+        assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_benchmark_compares_with_pil_and_keras(monkeypatch, capsys):
+    run(
+        monkeypatch,
+        "benchmarks/augmentation.py",
+        *("--batch-size", "4", "--rounds", "1", "--repeats", "1"),
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5
+    assert lines[1].startswith("PIL, an image at a time")
+    assert lines[1].endswith(" 1.0")
