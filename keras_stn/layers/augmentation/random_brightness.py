@@ -19,9 +19,9 @@ class RandomBrightness(ColorAugmentation):
             -1 and 1.
         value_range: Pair `(low, high)` of the values of black and white, each
             a number or a sequence of one number a channel.
+        seed: Integer, the random seed.
         data_format: `"channels_last"` or `"channels_first"`. If `None`,
             Keras's setting.
-        seed: Integer, the random seed.
 
     Call arguments:
         inputs: Tensor, a batch of images or a single image.
@@ -52,8 +52,8 @@ class RandomBrightness(ColorAugmentation):
         self,
         factor,
         value_range=(0, 255),
-        data_format=None,
         seed=None,
+        data_format=None,
         **kwargs,
     ):
         super().__init__(

@@ -32,11 +32,11 @@ class RandomColorJitter(ColorAugmentation):
         contrast_factor: Strength of `RandomContrast`, likewise.
         saturation_factor: Strength of `RandomSaturation`, likewise.
         hue_factor: Strength of `RandomHue`, likewise.
-        random_order: Boolean, whether every image gets them in an order of
-            its own. It costs as many times more as there are factors.
+        seed: Integer, the random seed.
         data_format: `"channels_last"` or `"channels_first"`. If `None`,
             Keras's setting.
-        seed: Integer, the random seed.
+        random_order: Boolean, whether every image gets them in an order of
+            its own. It costs as many times more as there are factors.
 
     Call arguments:
         inputs: Tensor, a batch of images or a single image.
@@ -72,9 +72,9 @@ class RandomColorJitter(ColorAugmentation):
         contrast_factor=None,
         saturation_factor=None,
         hue_factor=None,
-        random_order=False,
-        data_format=None,
         seed=None,
+        data_format=None,
+        random_order=False,
         **kwargs,
     ):
         super().__init__(
