@@ -25,7 +25,7 @@ BATCH_SIZE = 128
 # Training images and epochs that take less than five minutes on two cores.
 QUICK = {
     "small_cnn": (8000, 25),
-    "alexnet": (1280, 12),
+    "alexnet": (1280, 8),
     "vgg16": (512, 3),
     "resnet18": (512, 2),
     "simple_cnn": (8000, 12),
@@ -320,6 +320,7 @@ def parse_arguments(description, models, defaults):
     add("--data-dir", help="folder of TensorFlow Datasets")
     add("--train-images", type=int, help="use only the first so many")
     add("--validation-images", type=int, help="use only the first so many")
+    add("--test-images", type=int, help="use only the first so many")
     add("--epochs", type=int)
     add("--warmup-epochs", type=int, help="epochs before tuning begins")
     add("--learning-rate", type=float)
@@ -339,6 +340,7 @@ def parse_arguments(description, models, defaults):
         quick = {
             "train_images": images,
             "validation_images": max(images // 4, BATCH_SIZE),
+            "test_images": 2000,
             "epochs": epochs,
             "warmup_epochs": 1,
             "hyper_learning_rate": 0.03,
@@ -371,7 +373,7 @@ def run(arguments, load, prefix):
     data = (
         first(training, arguments.train_images, "--train-images"),
         first(validation, arguments.validation_images, "--validation-images"),
-        test,
+        first(test, arguments.test_images, "--test-images"),
     )
     keras.utils.set_random_seed(arguments.seed)
     model = build(getattr(stn.applications, arguments.model), arguments)

@@ -91,7 +91,8 @@ def test_quick_run_takes_few_images_and_epochs(monkeypatch, tmp_path):
         monkeypatch,
         "fashion_mnist.py",
         *("--quick", "--model", "mlp", "--train-images", "128"),
-        *("--validation-images", "64", "--epochs", "1", "--baseline", "start"),
+        *("--validation-images", "64", "--test-images", "50"),
+        *("--epochs", "1", "--baseline", "start"),
     )
     folder = tmp_path / "results" / "fashion-mnist-mlp-fixed-start"
     (figures,) = read(folder / "figures.csv")
