@@ -26,7 +26,7 @@ BATCH_SIZE = 128
 QUICK = {
     "small_cnn": (8000, 25),
     "alexnet": (1280, 8),
-    "vgg16": (512, 3),
+    "vgg16": (256, 2),
     "resnet18": (512, 2),
     "simple_cnn": (8000, 12),
     "mlp": (8000, 25),
