@@ -1,13 +1,8 @@
 import keras
 
-from keras_stn.applications.parts import CIFAR10_DEVIATION
-from keras_stn.applications.parts import CIFAR10_MEAN
 from keras_stn.applications.parts import Parts
-from keras_stn.applications.parts import color_strengths
-from keras_stn.applications.parts import cutout_strengths
+from keras_stn.applications.parts import color_augmentation_strengths
 from keras_stn.applications.parts import dropout_rates
-from keras_stn.applications.parts import normalization
-from keras_stn.hyperparameters import Float
 from keras_stn.layers.regularization.dropout import Dropout
 from keras_stn.layers.regularization.spatial_dropout import SpatialDropout2D
 
@@ -60,22 +55,13 @@ def alexnet(tuned=True, values=None, input_shape=(32, 32, 3), classes=10):
     dense_names = ["dropout_dense_1", "dropout_dense_2"]
     parts = Parts(
         [
-            *color_strengths(),
-            *cutout_strengths(),
-            Float("dropout_input", 0.0, 1.0, default=0.05),
-            Float("input_scale", 0.0, 0.3, default=0.05),
+            *color_augmentation_strengths(),
             *dropout_rates(names + dense_names),
         ],
         values,
         tuned,
     )
-    layers = [
-        keras.Input(input_shape),
-        parts.color_jitter(),
-        normalization(CIFAR10_MEAN, CIFAR10_DEVIATION),
-        parts.cutout(),
-        *parts.input_noise(),
-    ]
+    layers = [keras.Input(input_shape), *parts.color_augmentation()]
     for i, (filters, name) in enumerate(zip(FILTERS, names), 1):
         strides = 2 if i == 1 else 1
         layers.append(

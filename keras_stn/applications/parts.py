@@ -42,7 +42,7 @@ class Parts:
             )
         self.tuned = tuned
         self._values = {
-            h.name: starting_at(h, values.get(h.name, h.default))
+            h.name: h.starting_at(values.get(h.name, h.default))
             if tuned
             else values.get(h.name, h.default)
             for h in hyperparameters
@@ -78,18 +78,19 @@ class Parts:
             self["cutout_holes"], self["cutout_length"], name="cutout"
         )
 
-    def input_noise(self):
-        """Dropout of the input, then a random scale."""
+    def input_dropout(self):
+        """Dropout of single numbers of the input."""
+        return Dropout(self["dropout_input"], name="dropout_input")
+
+    def color_augmentation(self):
+        """From pixels to the normalized, augmented input, in MacKay et al."""
         return [
-            Dropout(self["dropout_input"], name="dropout_input"),
+            self.color_jitter(),
+            normalization(CIFAR10_MEAN, CIFAR10_DEVIATION),
+            self.cutout(),
+            self.input_dropout(),
             RandomInputScale(self["input_scale"], name="input_scale"),
         ]
-
-
-def starting_at(hyperparameter, default):
-    """A hyperparameter like the given one with another starting value."""
-    config = {**hyperparameter.get_config(), "default": default}
-    return type(hyperparameter)(**config)
 
 
 def normalization(mean, deviation):
@@ -123,11 +124,14 @@ def color_strengths(scale=0.5):
     ]
 
 
-def cutout_strengths():
-    """Cutout as in MacKay et al.: up to 4 holes of up to 24 pixels."""
+def color_augmentation_strengths():
+    """The strengths of `Parts.color_augmentation`, with their starts."""
     return [
+        *color_strengths(),
         Int("cutout_holes", 0, 4, default=1),
         Int("cutout_length", 0, 24, default=4),
+        Float("dropout_input", 0.0, 1.0, default=0.05),
+        Float("input_scale", 0.0, 0.3, default=0.05),
     ]
 
 

@@ -1,15 +1,8 @@
 import keras
 
-from keras_stn.applications.affine import affine_layers
-from keras_stn.applications.affine import affine_strengths
-from keras_stn.applications.parts import CIFAR10_DEVIATION
-from keras_stn.applications.parts import CIFAR10_MEAN
+from keras_stn.applications.affine import affine_augmentation
+from keras_stn.applications.affine import affine_augmentation_strengths
 from keras_stn.applications.parts import Parts
-from keras_stn.applications.parts import color_strengths
-from keras_stn.applications.parts import delta_cutout_strengths
-from keras_stn.applications.parts import dropout_rates
-from keras_stn.applications.parts import normalization
-from keras_stn.layers.regularization.dropout import Dropout
 from keras_stn.layers.regularization.spatial_dropout import SpatialDropout2D
 
 # Filters and first stride of the eight blocks.
@@ -69,24 +62,9 @@ def resnet18(tuned=True, values=None, input_shape=(32, 32, 3), classes=10):
         - [He et al., 2016](https://arxiv.org/abs/1512.03385)
     """
     names = [f"dropout_block_{i}" for i in range(1, len(BLOCKS) + 1)]
-    parts = Parts(
-        [
-            *affine_strengths(),
-            *color_strengths(scale=1.0),
-            *delta_cutout_strengths(),
-            *dropout_rates(["dropout_input", *names], 0.95, scale=1.0),
-        ],
-        values,
-        tuned,
-    )
+    parts = Parts(affine_augmentation_strengths(names), values, tuned)
     inputs = x = keras.Input(input_shape)
-    for layer in [
-        *affine_layers(parts),
-        parts.color_jitter(),
-        normalization(CIFAR10_MEAN, CIFAR10_DEVIATION),
-        parts.cutout(),
-        Dropout(parts["dropout_input"], name="dropout_input"),
-    ]:
+    for layer in affine_augmentation(parts):
         x = layer(x)
     x = normalized_conv(parts, x, 64, 3, 1)
     x = keras.layers.ReLU()(x)

@@ -65,7 +65,7 @@ def simple_cnn(tuned=True, values=None, input_shape=(28, 28, 1), classes=10):
         keras.Input(input_shape),
         normalization(FASHION_MNIST_MEAN, FASHION_MNIST_DEVIATION),
         parts.cutout(),
-        Dropout(parts["dropout_input"], name="dropout_input"),
+        parts.input_dropout(),
     ]
     for filters, name in zip((16, 32), names):
         layers += [

@@ -1,13 +1,8 @@
 import keras
 
-from keras_stn.applications.parts import CIFAR10_DEVIATION
-from keras_stn.applications.parts import CIFAR10_MEAN
 from keras_stn.applications.parts import Parts
-from keras_stn.applications.parts import color_strengths
-from keras_stn.applications.parts import cutout_strengths
+from keras_stn.applications.parts import color_augmentation_strengths
 from keras_stn.applications.parts import dropout_rates
-from keras_stn.applications.parts import normalization
-from keras_stn.hyperparameters import Float
 from keras_stn.layers.regularization.spatial_dropout import SpatialDropout2D
 
 FILTERS = (10, 20, 40)
@@ -56,22 +51,13 @@ def small_cnn(tuned=True, values=None, input_shape=(32, 32, 3), classes=10):
     names = [f"dropout_conv_{i}" for i in (1, 2, 3)]
     parts = Parts(
         [
-            *color_strengths(),
-            *cutout_strengths(),
-            Float("dropout_input", 0.0, 1.0, default=0.05),
-            Float("input_scale", 0.0, 0.3, default=0.05),
+            *color_augmentation_strengths(),
             *dropout_rates(names),
         ],
         values,
         tuned,
     )
-    layers = [
-        keras.Input(input_shape),
-        parts.color_jitter(),
-        normalization(CIFAR10_MEAN, CIFAR10_DEVIATION),
-        parts.cutout(),
-        *parts.input_noise(),
-    ]
+    layers = [keras.Input(input_shape), *parts.color_augmentation()]
     for filters, name in zip(FILTERS, names):
         layers += [
             parts.conv(filters, 3, activation="relu"),

@@ -1,14 +1,8 @@
 import keras
 
-from keras_stn.applications.affine import affine_layers
-from keras_stn.applications.affine import affine_strengths
-from keras_stn.applications.parts import CIFAR10_DEVIATION
-from keras_stn.applications.parts import CIFAR10_MEAN
+from keras_stn.applications.affine import affine_augmentation
+from keras_stn.applications.affine import affine_augmentation_strengths
 from keras_stn.applications.parts import Parts
-from keras_stn.applications.parts import color_strengths
-from keras_stn.applications.parts import delta_cutout_strengths
-from keras_stn.applications.parts import dropout_rates
-from keras_stn.applications.parts import normalization
 from keras_stn.layers.regularization.dropout import Dropout
 from keras_stn.layers.regularization.spatial_dropout import SpatialDropout2D
 
@@ -62,25 +56,9 @@ def vgg16(tuned=True, values=None, input_shape=(32, 32, 3), classes=10):
     names = [f"dropout_conv_{i}" for i in range(1, len(filters) + 1)]
     dense_names = ["dropout_dense_1", "dropout_dense_2"]
     parts = Parts(
-        [
-            *affine_strengths(),
-            *color_strengths(scale=1.0),
-            *delta_cutout_strengths(),
-            *dropout_rates(
-                ["dropout_input", *names, *dense_names], 0.95, scale=1.0
-            ),
-        ],
-        values,
-        tuned,
+        affine_augmentation_strengths(names + dense_names), values, tuned
     )
-    layers = [
-        keras.Input(input_shape),
-        *affine_layers(parts),
-        parts.color_jitter(),
-        normalization(CIFAR10_MEAN, CIFAR10_DEVIATION),
-        parts.cutout(),
-        Dropout(parts["dropout_input"], name="dropout_input"),
-    ]
+    layers = [keras.Input(input_shape), *affine_augmentation(parts)]
     names = iter(names)
     for block in BLOCKS:
         for i, number in enumerate(block, 1):

@@ -103,6 +103,10 @@ class HyperParameter:
         """
         return value
 
+    def starting_at(self, default):
+        """The same hyperparameter with another starting value."""
+        return self.from_config({**self.get_config(), "default": default})
+
     def to_python(self, value):
         """Turns one number of this hyperparameter into a Python number."""
         return float(value)
