@@ -2,6 +2,7 @@ from keras import ops
 
 from keras_stn.hyperparameters import hyperparameter
 from keras_stn.hyperparameters.hyperparameter import HyperParameter
+from keras_stn.hyperparameters.hyperparameter import check_range
 from keras_stn.hyperparameters.step import current_step
 from keras_stn.hyperparameters.step import current_values
 
@@ -23,13 +24,7 @@ class TunableSmoothing:
         self.declarations = []
         if isinstance(smoothing, HyperParameter):
             self.declarations = [smoothing]
-            if smoothing.low < 0 or smoothing.high > 1:
-                raise ValueError(
-                    "The range of `label_smoothing` must lie between 0 and "
-                    "1; give its hyperparameter such a `min_value` and "
-                    "`max_value`. Received: "
-                    f"label_smoothing={smoothing}"
-                )
+            check_range("label_smoothing", smoothing, 0.0, 1.0)
         elif not 0 <= smoothing < 1:
             raise ValueError(
                 "`label_smoothing` must be at least 0 and less than 1. "
