@@ -12,6 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import matplotlib
 import numpy as np
+from quickstart import first
 
 import keras_stn as stn
 from keras_stn.hyperparameters import HyperparameterSpace
@@ -92,8 +93,7 @@ def fixed_values(baseline):
         return None
     if baseline == "start":
         return {}
-    with open(baseline, newline="") as file:
-        return json.load(file)
+    return json.loads(pathlib.Path(baseline).read_text())
 
 
 def train(model, data, arguments):
@@ -110,7 +110,7 @@ def train(model, data, arguments):
             restore_best_weights=True,
         ),
     ]
-    if arguments.baseline is None:
+    if is_tuned:
         callbacks.append(ValuesOfBestEpoch(arguments.output / "values.json"))
     begin = time.perf_counter()
     history = model.fit(
@@ -249,15 +249,8 @@ def draw_augmented(model, best_values, images, path):
     rows = {"original": images}
     for title, values in (("at the start", {}), ("at the end", best_values)):
         space = HyperparameterSpace(
-            [
-                type(h)(
-                    **{
-                        **h.get_config(),
-                        "default": values.get(h.name, h.default),
-                    }
-                )
-                for h in find_declarations(network)
-            ]
+            h.starting_at(values.get(h.name, h.default))
+            for h in find_declarations(network)
         )
         keras.utils.set_random_seed(0)
         rows[title] = augment(network, images, space.sample(len(images)))
@@ -280,16 +273,6 @@ def draw_augmented(model, best_values, images, path):
         axes[0].set_ylabel(title, rotation=0, ha="right", va="center")
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
-
-
-def first(part, size, option):
-    """The first `size` images and labels; all of them if it is `None`."""
-    if size is not None and not 0 < size <= len(part[0]):
-        raise SystemExit(
-            f"{option} must lie between 1 and {len(part[0])}, the number of "
-            f"images there are. Received: {size}"
-        )
-    return tuple(array[:size] for array in part)
 
 
 def parse_arguments(description, models, defaults):
@@ -345,9 +328,9 @@ def parse_arguments(description, models, defaults):
             "warmup_epochs": 1,
             "hyper_learning_rate": 0.03,
         }
-        for name, value in quick.items():
-            if getattr(arguments, name) == defaults.get(name):
-                setattr(arguments, name, value)
+        # What was asked for by name still counts.
+        parser.set_defaults(**quick)
+        arguments = parser.parse_args()
     for name in ("epochs", "train_steps", "groups"):
         if getattr(arguments, name) < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1")
