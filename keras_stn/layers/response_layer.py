@@ -21,7 +21,7 @@ SEED_DISTANCE = 1_000_003
 
 
 class ResponseLayer(HyperLayer):
-    """Base of the layers whose kernel and bias respond to hyperparameters.
+    """Base of the layers whose weights respond to hyperparameters.
 
     For a layer with kernel W and bias b the weights at the hyperparameters λ
     are
@@ -35,12 +35,18 @@ class ResponseLayer(HyperLayer):
     and constraints apply to `kernel` and `bias`, but a regularizer with a
     tuned strength to W(λ) and b(λ): see `ResponsePenalty`.
 
+    A layer with other weights names them in `responding`.
+
     Reference:
         [MacKay et al., 2019](https://arxiv.org/abs/1903.03088),
         the equation for Ŵ_φ.
     """
 
+    # The weights that respond, where the layer has them.
+    responding = ("kernel", "bias")
+
     num_hyperparameters = None
+    lora_rank = None
 
     def build(self, input_shape):
         if self.lora_rank:
@@ -50,24 +56,37 @@ class ResponseLayer(HyperLayer):
                 f"lora_rank={self.lora_rank}"
             )
         super().build(input_shape)
-        self.response_kernel = self.add_weight(
-            name="response_kernel",
-            shape=self.kernel.shape,
-            initializer=independent(self.kernel_initializer),
-        )
-        self.response_bias = None
-        if self.use_bias:
-            self.response_bias = self.add_weight(
-                name="response_bias",
-                shape=self.bias.shape,
-                initializer=independent(self.bias_initializer),
-            )
-        self.kernel_gate = self.bias_gate = None
-        self._penalize(self.kernel, "kernel")
-        if self.use_bias:
-            self._penalize(self.bias, "bias")
+        for name in self.responding:
+            weight = getattr(self, name, None)
+            response = None
+            if weight is not None:
+                response = self.add_weight(
+                    name=f"response_{name}",
+                    shape=weight.shape,
+                    initializer=self.response_initializer(name),
+                )
+                self._penalize(weight, name)
+            setattr(self, f"response_{name}", response)
+            setattr(self, f"{name}_gate", None)
         if self.num_hyperparameters is not None:
             self._build_gates()
+
+    def response_initializer(self, name):
+        """The initializer of the response of one of the weights."""
+        return independent(getattr(self, f"{name}_initializer"))
+
+    def gate_axes(self, name):
+        """The axes of a weight along which it has gates of its own.
+
+        Args:
+            name: String, one of `responding`.
+
+        Returns:
+            Tuple of integers: by default the last axis, and every axis of a
+            bias.
+        """
+        rank = len(getattr(self, name).shape)
+        return tuple(range(rank)) if name == "bias" else (rank - 1,)
 
     def _penalize(self, variable, name):
         regularizer = variable.regularizer
@@ -108,33 +127,95 @@ class ResponseLayer(HyperLayer):
         Args:
             num_hyperparameters: Integer, the new number of hyperparameters.
         """
-        old = (self.kernel_gate, self.bias_gate) if self.built else ()
-        old = [gate for gate in old if gate is not None]
         self.num_hyperparameters = num_hyperparameters
-        if not old:
+        if not self.responds:
             return
+        old = {
+            name: getattr(self, f"{name}_gate")
+            for name in self._responding_names()
+        }
         self._tracker.unlock()
-        for gate in old:
+        for gate in old.values():
             self._untrack_variable(gate)
         self._build_gates()
         self._tracker.lock()
-        for gate, new in zip(old, (self.kernel_gate, self.bias_gate)):
-            added = new[gate.shape[0] :]
-            new.assign(ops.concatenate([gate.value, added]))
+        for name, gate in old.items():
+            new = getattr(self, f"{name}_gate")
+            new.assign(ops.concatenate([gate.value, new[gate.shape[0] :]]))
+
+    def _responding_names(self):
+        return [
+            name
+            for name in self.responding
+            if getattr(self, name, None) is not None
+        ]
 
     def _build_gates(self):
-        shape = (self.num_hyperparameters, self.kernel.shape[-1])
-        self.kernel_gate = self.add_weight(
-            name="kernel_gate",
-            shape=shape,
-            initializer=keras.initializers.RandomNormal(stddev=GATE_STDDEV),
-        )
-        if self.use_bias:
-            self.bias_gate = self.add_weight(
-                name="bias_gate",
-                shape=shape,
+        for name in self._responding_names():
+            shape = getattr(self, name).shape
+            units = [shape[axis] for axis in self.gate_axes(name)]
+            gate = self.add_weight(
+                name=f"{name}_gate",
+                shape=(self.num_hyperparameters, *units),
                 initializer=keras.initializers.RandomNormal(stddev=GATE_STDDEV),
             )
+            setattr(self, f"{name}_gate", gate)
+
+    @property
+    def responds(self):
+        """Whether the layer has gates."""
+        return getattr(self, f"{self.responding[0]}_gate", None) is not None
+
+    def gates(self, name, hyperparameters, dtype=None):
+        """The gates of a weight for each row of hyperparameters.
+
+        Args:
+            name: String, one of `responding`.
+            hyperparameters: A `Sample`.
+            dtype: The dtype of the result. If `None`, the layer's compute
+                dtype.
+
+        Returns:
+            Tensor of shape `(G, *units)`, with the sizes of the weight's
+            gate axes.
+        """
+        dtype = dtype or self.compute_dtype
+        rows = ops.cast(hyperparameters.unconstrained, dtype)
+        gate = ops.cast(getattr(self, f"{name}_gate"), dtype)
+        units = gate.shape[1:]
+        if len(units) == 1:
+            return ops.matmul(rows, gate)
+        gates = ops.matmul(rows, ops.reshape(gate, (gate.shape[0], -1)))
+        return ops.reshape(gates, (-1, *units))
+
+    def weight_of_rows(self, name, hyperparameters):
+        """A weight W(λ) at each row of hyperparameters.
+
+        Args:
+            name: String, one of `responding`.
+            hyperparameters: A `Sample`.
+
+        Returns:
+            Tensor of shape `(G, *shape)`, with the weight's shape.
+        """
+        weight = ops.expand_dims(getattr(self, name), 0)
+        response = ops.expand_dims(getattr(self, f"response_{name}"), 0)
+        gates = self.gates(name, hyperparameters)
+        return weight + self.spread_gates(name, gates) * response
+
+    def spread_gates(self, name, gates):
+        """Shapes gates so that they broadcast against the rows of a weight.
+
+        Args:
+            name: String, one of `responding`.
+            gates: Tensor of shape `(G, *units)`.
+
+        Returns:
+            Tensor of shape `(G, ...)`, of the weight's rank and one more.
+        """
+        axes, shape = self.gate_axes(name), getattr(self, name).shape
+        shape = [size if i in axes else 1 for i, size in enumerate(shape)]
+        return ops.reshape(gates, (-1, *shape))
 
     def apply_response(self, inputs, hyperparameters):
         """The layer's output before its activation, at the hyperparameters.
@@ -151,17 +232,15 @@ class ResponseLayer(HyperLayer):
         Returns:
             Tensor, the pre-activation.
         """
-        rows = ops.cast(hyperparameters.unconstrained, self.compute_dtype)
-        kernel_gate = ops.matmul(rows, self.kernel_gate)
         if self._kernel_per_row_is_cheaper(inputs, hyperparameters.groups):
-            outputs = self._apply_row_kernels(inputs, kernel_gate)
+            outputs = self._apply_row_kernels(inputs, hyperparameters)
         else:
-            gate = self.to_outputs(kernel_gate, inputs)
+            gates = self.gates("kernel", hyperparameters)
             response = self.linear(inputs, self.response_kernel)
-            outputs = self.linear(inputs, self.kernel) + gate * response
+            outputs = self.linear(inputs, self.kernel)
+            outputs = outputs + self.to_outputs(gates, inputs) * response
         if self.use_bias:
-            bias_gate = ops.matmul(rows, self.bias_gate)
-            bias = self.bias + bias_gate * self.response_bias
+            bias = self.weight_of_rows("bias", hyperparameters)
             outputs = outputs + self.to_outputs(bias, inputs)
         return outputs
 
@@ -173,21 +252,16 @@ class ResponseLayer(HyperLayer):
             return False
         return positions >= POSITIONS_PER_KERNEL * groups
 
-    def _apply_row_kernels(self, inputs, gate):
-        if gate.shape[0] == 1:
-            kernel = self.kernel + gate[0] * self.response_kernel
-            return self.linear(inputs, kernel)
-        groups = gate.shape[0]
-        kernels = ops.expand_dims(self.kernel, 0) + ops.reshape(
-            gate, (groups,) + (1,) * (len(self.kernel.shape) - 1) + (-1,)
-        ) * ops.expand_dims(self.response_kernel, 0)
+    def _apply_row_kernels(self, inputs, hyperparameters):
+        kernels = self.weight_of_rows("kernel", hyperparameters)
+        groups = kernels.shape[0]
         outputs = [
             self.linear(group, kernel)
             for group, kernel in zip(
                 ops.split(inputs, groups), ops.unstack(kernels, groups)
             )
         ]
-        return ops.concatenate(outputs)
+        return outputs[0] if groups == 1 else ops.concatenate(outputs)
 
     def linear(self, inputs, kernel):
         """The linear map of this layer, without bias."""
@@ -222,7 +296,7 @@ class ResponseLayer(HyperLayer):
         # A subclassed network that was tuned and then saved on its own does
         # not tell how many hyperparameters its gates are for.
         gate = str(len(self._trainable_variables))
-        if self.built and self.kernel_gate is None and gate in store.keys():
+        if self.built and not self.responds and gate in store.keys():
             self.build_gates(store[gate].shape[0])
         keras.layers.Layer.load_own_variables(self, store)
 

@@ -25,7 +25,7 @@ class ResponsePenalty(keras.regularizers.Regularizer):
     Args:
         regularizer: A `TunableRegularizer`.
         layer: The `ResponseLayer` that the weight belongs to.
-        name: `"kernel"` or `"bias"`.
+        name: The weight's name, as in the layer's `responding`.
     """
 
     def __init__(self, regularizer, layer, name):
@@ -35,11 +35,11 @@ class ResponsePenalty(keras.regularizers.Regularizer):
 
     def __call__(self, weight):
         sample = current_sample()
-        gate = getattr(self.layer, f"{self.name}_gate")
-        if sample is None or gate is None:
+        if sample is None or not self.layer.responds:
             return self.regularizer(weight)
         response = getattr(self.layer, f"response_{self.name}")
-        gates = ops.matmul(sample.unconstrained, gate)
+        gates = self.layer.gates(self.name, sample, weight.dtype)
+        gates = self.layer.spread_gates(self.name, gates)
         strengths = self.regularizer.current_strengths()
         return sum(
             mean_square(weight, response, gates, strengths[name])
@@ -56,23 +56,24 @@ def mean_square(weight, response, gates, strengths):
     """The mean over g of `s_g ||W + diag(c_g) R||²`, without the kernels.
 
     Args:
-        weight: Tensor of shape `(..., units)`, W.
+        weight: Tensor, W.
         response: Tensor of the shape of `weight`, R.
-        gates: Tensor of shape `(G, units)`, c.
+        gates: Tensor of shape `(G, ...)` that broadcasts against the weight
+            behind its first axis, c.
         strengths: Tensor of shape `(G,)` or `(1,)`, s.
 
     Returns:
         Scalar tensor.
     """
-    weight, response = (
-        ops.reshape(v, (-1, v.shape[-1])) for v in (weight, response)
-    )
-    squares = (
-        ops.sum(weight * weight, axis=0)
-        + 2 * gates * ops.sum(weight * response, axis=0)
-        + ops.square(gates) * ops.sum(response * response, axis=0)
-    )
-    return ops.mean(strengths * ops.sum(squares, axis=1))
+    # Only the axes of the gates stay: for the others the sum comes first.
+    shared = tuple(i for i, size in enumerate(gates.shape[1:]) if size == 1)
+    products = [
+        ops.sum(product, axis=shared, keepdims=True)
+        for product in (weight * weight, weight * response, response * response)
+    ]
+    squares = products[0] + gates * (2 * products[1] + gates * products[2])
+    axes = tuple(range(1, len(squares.shape)))
+    return ops.mean(strengths * ops.sum(squares, axis=axes))
 
 
 def mean_penalty(unit, weight, response, gates, strengths):

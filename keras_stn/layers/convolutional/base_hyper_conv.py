@@ -11,7 +11,7 @@ class BaseHyperConv(ResponseLayer):
 
     def call(self, inputs, hyperparameters=None):
         hyperparameters = self.received(hyperparameters)
-        if hyperparameters is None or self.kernel_gate is None:
+        if hyperparameters is None or not self.responds:
             return super().call(inputs)
         outputs = self.apply_response(inputs, hyperparameters)
         if self.activation is not None:

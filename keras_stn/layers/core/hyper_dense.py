@@ -56,7 +56,7 @@ class HyperDense(ResponseLayer, keras.layers.Dense):
 
     def call(self, inputs, training=None, hyperparameters=None):
         hyperparameters = self.received(hyperparameters)
-        if hyperparameters is None or self.kernel_gate is None:
+        if hyperparameters is None or not self.responds:
             return super().call(inputs, training=training)
         outputs = self.apply_response(inputs, hyperparameters)
         if self.activation is not None:
