@@ -20,6 +20,7 @@ from keras_stn.layers.convolutional.hyper_conv3d import HyperConv3D
 from keras_stn.layers.core.hyper_dense import HyperDense
 from keras_stn.layers.hyper_layer import HyperLayer
 from keras_stn.layers.regularization.dropout import Dropout
+from keras_stn.layers.regularization.embedding_dropout import EmbeddingDropout
 from keras_stn.layers.regularization.gaussian_dropout import GaussianDropout
 from keras_stn.layers.regularization.gaussian_noise import GaussianNoise
 from keras_stn.layers.regularization.spatial_dropout import SpatialDropout1D
