@@ -19,6 +19,7 @@ SHAPE = (60, 50)
 # mask for weights of `SHAPE`.
 CASES = {
     "embedding_dropout": (layers.EmbeddingDropout, (60, 1)),
+    "weight_drop_connect": (layers.WeightDropConnect, (60, 50)),
 }
 
 
