@@ -29,3 +29,8 @@ from keras_stn.layers.regularization.spatial_dropout import SpatialDropout3D
 from keras_stn.layers.regularization.weight_drop_connect import (
     WeightDropConnect,
 )
+from keras_stn.layers.rnn.hyper_gru import HyperGRU
+from keras_stn.layers.rnn.hyper_gru_cell import HyperGRUCell
+from keras_stn.layers.rnn.hyper_lstm import HyperLSTM
+from keras_stn.layers.rnn.hyper_lstm_cell import HyperLSTMCell
+from keras_stn.layers.rnn.hyper_simple_rnn_cell import HyperSimpleRNNCell

@@ -4,6 +4,7 @@ from keras import ops
 from keras_stn.hyperparameters import hyperparameter
 from keras_stn.hyperparameters.hyperparameter import HyperParameter
 from keras_stn.layers.hyper_layer import HyperLayer
+from keras_stn.layers.regularization.dropout import draw_factors
 
 
 class BaseWeightDropout(HyperLayer):
@@ -78,8 +79,7 @@ class BaseWeightDropout(HyperLayer):
             differs between groups: 0 where a weight is dropped and
             `1 / (1 - rate)` elsewhere.
         """
-        # Half precision would round small rates, and the noise to steps that
-        # are larger than they.
+        # The rate stays exact until it meets the noise.
         dtype = keras.backend.result_type(self.compute_dtype, "float32")
         rates = ops.convert_to_tensor(
             self.resolve_groups(self.rate, hyperparameters, dtype=dtype), dtype
@@ -88,17 +88,12 @@ class BaseWeightDropout(HyperLayer):
         if not self.has_group_axis:
             rates, groups = ops.ravel(rates)[:1], 1
         rates = ops.reshape(rates, (groups,) + (1,) * len(shape))
-        # The mask has no derivative: see `BaseDropout`.
-        rates = ops.stop_gradient(rates)
-        noise = keras.random.uniform(
+        return draw_factors(
             (ops.shape(rates)[0], *shape),
-            dtype=dtype,
-            seed=self.seed_generator,
+            rates,
+            self.compute_dtype,
+            self.seed_generator,
         )
-        # A rate of 1 drops everything: there the factor must stay finite.
-        keep = ops.maximum(1 - rates, keras.config.epsilon())
-        factors = ops.where(noise >= rates, 1 / keep, 0)
-        return ops.cast(factors, self.compute_dtype)
 
     def get_config(self):
         return {
