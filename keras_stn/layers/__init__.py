@@ -26,6 +26,9 @@ from keras_stn.layers.regularization.gaussian_noise import GaussianNoise
 from keras_stn.layers.regularization.spatial_dropout import SpatialDropout1D
 from keras_stn.layers.regularization.spatial_dropout import SpatialDropout2D
 from keras_stn.layers.regularization.spatial_dropout import SpatialDropout3D
+from keras_stn.layers.regularization.variational_dropout import (
+    VariationalDropout,
+)
 from keras_stn.layers.regularization.weight_drop_connect import (
     WeightDropConnect,
 )
