@@ -18,6 +18,7 @@ from keras_stn.layers.convolutional.hyper_conv1d import HyperConv1D
 from keras_stn.layers.convolutional.hyper_conv2d import HyperConv2D
 from keras_stn.layers.convolutional.hyper_conv3d import HyperConv3D
 from keras_stn.layers.core.hyper_dense import HyperDense
+from keras_stn.layers.core.hyper_einsum_dense import HyperEinsumDense
 from keras_stn.layers.hyper_layer import HyperLayer
 from keras_stn.layers.regularization.dropout import Dropout
 from keras_stn.layers.regularization.gaussian_dropout import GaussianDropout

@@ -241,7 +241,7 @@ class ResponseLayer(HyperLayer):
             outputs = outputs + self.to_outputs(gates, inputs) * response
         if self.use_bias:
             bias = self.weight_of_rows("bias", hyperparameters)
-            outputs = outputs + self.to_outputs(bias, inputs)
+            outputs = outputs + self.bias_to_outputs(bias, inputs)
         return outputs
 
     def _kernel_per_row_is_cheaper(self, inputs, groups):
@@ -270,6 +270,10 @@ class ResponseLayer(HyperLayer):
     def to_outputs(self, rows, inputs):
         """Shapes rows of shape `(G, units)` for the layer's output."""
         raise NotImplementedError
+
+    def bias_to_outputs(self, rows, inputs):
+        """The same for rows of a bias, where its shape is not `(units,)`."""
+        return self.to_outputs(rows, inputs)
 
     def num_positions(self, inputs):
         """How often a batch uses the kernel, or `None` if it is not known."""
