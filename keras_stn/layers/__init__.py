@@ -1,3 +1,6 @@
+from keras_stn.layers.attention.hyper_multi_head_attention import (
+    HyperMultiHeadAttention,
+)
 from keras_stn.layers.augmentation.cut_mix import CutMix
 from keras_stn.layers.augmentation.mix_up import MixUp
 from keras_stn.layers.augmentation.random_brightness import RandomBrightness
