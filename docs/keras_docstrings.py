@@ -18,8 +18,8 @@ DOCTEST = r" *>>>.*?(?=\n *\n|\Z)"
 TABLE = r" *\|[^\n]*(?:\n *\|[^\n]*)*"
 # Indented text before the first section is a formula.
 FORMULA = r"(?<=\n\n) {4}[^\n]+(?:\n {4}[^\n]+)*"
-# A link, or a literal.
-MARKUP = re.compile(r"\[([^\]]+)\]\((\S+?)\)|(?<!`)`([^`<]+)`(?!`)")
+# A link, or a literal, which may be a word such as `<eos>`.
+MARKUP = re.compile(r"\[([^\]]+)\]\((\S+?)\)|(?<!`)`([^`<]+|<[^`<>]+>)`(?!`)")
 VARIADIC = (
     inspect.Parameter.VAR_POSITIONAL,
     inspect.Parameter.VAR_KEYWORD,

@@ -2,6 +2,7 @@ from keras_stn import applications
 from keras_stn import callbacks
 from keras_stn import layers
 from keras_stn import losses
+from keras_stn import metrics
 from keras_stn import regularizers
 from keras_stn.hyperparameters import Float
 from keras_stn.hyperparameters import Int

@@ -1,6 +1,7 @@
 """Gradients, replicas and data streams in TensorFlow."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 
@@ -163,3 +164,89 @@ def batch_sizes(batches, strategy):
             next(leaf for leaf in keras.tree.flatten(batch) if leaf is not None)
         )
     )
+
+
+def segments(streams, length):
+    """Cuts streams of words into segments of one length.
+
+    Args:
+        streams: 2-D array of integers, a stream a row.
+        length: Integer.
+
+    Returns:
+        A `tf.data.Dataset` of pairs of int32 tensors, the words and those
+        that follow them, of shape `(rows, length)`, padded with zeros.
+    """
+    end = streams.shape[1] - 1
+    return cut(
+        streams,
+        tf.data.Dataset.range(0, end, length, output_type="int32").map(
+            lambda start: (start, tf.minimum(length, end - start))
+        ),
+        length,
+    )
+
+
+def random_segments(streams, length, max_length, seed):
+    """Cuts streams of words into segments of AWD-LSTM's random lengths.
+
+    Args:
+        streams: 2-D array of integers, a stream a row.
+        length: Integer, about which the lengths vary.
+        max_length: Integer.
+        seed: Integer or `None`.
+
+    Returns:
+        As from `segments`, of shape `(rows, max_length)`. Every pass draws
+        new lengths.
+    """
+    end = streams.shape[1] - 1
+    shortest = min(5, max_length)
+
+    def draw(seed):
+        # As many as could be needed; most of them lie beyond the end.
+        shape = (-(-end // shortest),)
+        share, normal = tf.unstack(tf.random.experimental.stateless_split(seed))
+        mean = tf.where(
+            tf.random.stateless_uniform(shape, share) < 0.95,
+            float(length),
+            length / 2,
+        )
+        sizes = tf.cast(
+            tf.random.stateless_normal(shape, normal, mean, 5.0), "int32"
+        )
+        sizes = tf.clip_by_value(sizes, shortest, max_length)
+        starts = tf.cumsum(sizes, exclusive=True)
+        starts = starts[starts < end]
+        sizes = tf.minimum(sizes[: tf.size(starts)], end - starts)
+        return tf.data.Dataset.from_tensor_slices((starts, sizes))
+
+    seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True)
+    return cut(streams, seeds.batch(2).take(1).flat_map(draw), max_length)
+
+
+def cut(streams, places, width):
+    """Cuts segments out of streams of words, and pads them to one width.
+
+    Args:
+        streams: 2-D array of integers, a stream a row.
+        places: A `tf.data.Dataset` of pairs of a segment's start and size.
+        width: Integer, at least any size.
+
+    Returns:
+        As from `segments`, of shape `(rows, width)`.
+    """
+    rows = streams.shape[0]
+    # Datasets run on the host.
+    with tf.device("CPU:0"):
+        padded = tf.constant(np.pad(streams, ((0, 0), (0, width))), "int32")
+
+    def cut_one(start, size):
+        words = tf.slice(padded, (0, start), (rows, width + 1))
+        is_word = tf.range(width) < size
+        return (
+            tf.where(is_word, words[:, :-1], 0),
+            tf.where(is_word, words[:, 1:], 0),
+        )
+
+    return places.map(cut_one).prefetch(tf.data.AUTOTUNE)

@@ -1,1 +1,2 @@
+from keras_stn.callbacks.non_monotonic_decay import NonMonotonicDecay
 from keras_stn.callbacks.progress_logger import ProgressLogger

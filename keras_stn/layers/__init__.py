@@ -24,8 +24,20 @@ from keras_stn.layers.core.hyper_dense import HyperDense
 from keras_stn.layers.core.hyper_einsum_dense import HyperEinsumDense
 from keras_stn.layers.hyper_layer import HyperLayer
 from keras_stn.layers.regularization.dropout import Dropout
+from keras_stn.layers.regularization.embedding_dropout import EmbeddingDropout
 from keras_stn.layers.regularization.gaussian_dropout import GaussianDropout
 from keras_stn.layers.regularization.gaussian_noise import GaussianNoise
 from keras_stn.layers.regularization.spatial_dropout import SpatialDropout1D
 from keras_stn.layers.regularization.spatial_dropout import SpatialDropout2D
 from keras_stn.layers.regularization.spatial_dropout import SpatialDropout3D
+from keras_stn.layers.regularization.variational_dropout import (
+    VariationalDropout,
+)
+from keras_stn.layers.regularization.weight_drop_connect import (
+    WeightDropConnect,
+)
+from keras_stn.layers.rnn.hyper_gru import HyperGRU
+from keras_stn.layers.rnn.hyper_gru_cell import HyperGRUCell
+from keras_stn.layers.rnn.hyper_lstm import HyperLSTM
+from keras_stn.layers.rnn.hyper_lstm_cell import HyperLSTMCell
+from keras_stn.layers.rnn.hyper_simple_rnn_cell import HyperSimpleRNNCell

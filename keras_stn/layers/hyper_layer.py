@@ -84,6 +84,30 @@ class HyperLayer(keras.layers.Layer):
             self.declarations.append(value)
         return value
 
+    def declare_strength(self, name, value, high):
+        """Registers a strength, which must not be negative.
+
+        Args:
+            name: String, the name of the argument.
+            value: Number or hyperparameter.
+            high: Number, the largest strength that makes sense.
+
+        Returns:
+            The number or the hyperparameter.
+
+        Raises:
+            ValueError: If the strength or its range is out of bounds.
+        """
+        value = hyperparameter.get(value)
+        is_tuned = isinstance(value, HyperParameter)
+        ends = (value.low, value.high) if is_tuned else (value, value)
+        if not (ends[0] >= 0 and ends[1] <= high):
+            raise ValueError(
+                f"`{name}` of a `{type(self).__name__}` layer, or its range, "
+                f"must lie between 0 and {high}. Received: {name}={value}"
+            )
+        return self.declare(value)
+
     def resolve(
         self, value, inputs, hyperparameters, continuous=False, dtype=None
     ):
@@ -107,6 +131,29 @@ class HyperLayer(keras.layers.Layer):
         Raises:
             ValueError: If the model does not know the hyperparameter.
         """
+        values = self.resolve_groups(value, hyperparameters, continuous, dtype)
+        if not ops.is_tensor(values):
+            return values
+        values = to_examples(values, inputs)
+        return ops.reshape(values, (-1,) + (1,) * (len(inputs.shape) - 1))
+
+    def resolve_groups(
+        self, value, hyperparameters, continuous=False, dtype=None
+    ):
+        """The value of an argument for each group of examples.
+
+        Args:
+            value: As in `resolve`.
+            hyperparameters: As in `resolve`.
+            continuous: As in `resolve`.
+            dtype: As in `resolve`.
+
+        Returns:
+            A Python number, or a tensor of shape `(G,)`.
+
+        Raises:
+            ValueError: If the model does not know the hyperparameter.
+        """
         if not isinstance(value, HyperParameter):
             return value + 0.5 if continuous else value
         hyperparameters = self.received(hyperparameters)
@@ -124,9 +171,7 @@ class HyperLayer(keras.layers.Layer):
             if continuous
             else hyperparameters[value.name]
         )
-        values = ops.cast(values, dtype or self.compute_dtype)
-        values = to_examples(values, inputs)
-        return ops.reshape(values, (-1,) + (1,) * (len(inputs.shape) - 1))
+        return ops.cast(values, dtype or self.compute_dtype)
 
 
 def to_examples(rows, inputs):

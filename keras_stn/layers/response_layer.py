@@ -220,6 +220,22 @@ class ResponseLayer(HyperLayer):
     def apply_response(self, inputs, hyperparameters):
         """The layer's output before its activation, at the hyperparameters.
 
+        Args:
+            inputs: Tensor of shape `(batch_size, ...)`.
+            hyperparameters: A `Sample`.
+
+        Returns:
+            Tensor, the pre-activation.
+        """
+        outputs = self.apply_kernel(inputs, hyperparameters)
+        if self.use_bias:
+            bias = self.weight_of_rows("bias", hyperparameters)
+            outputs = outputs + self.bias_to_outputs(bias, inputs)
+        return outputs
+
+    def apply_kernel(self, inputs, hyperparameters):
+        """The linear map by W(λ), without bias.
+
         Two computations give the same numbers; the shapes tell which one is
         cheaper. With one row of hyperparameters, or enough positions a row,
         each row gets its kernel and works as an ordinary layer. Otherwise
@@ -230,19 +246,14 @@ class ResponseLayer(HyperLayer):
             hyperparameters: A `Sample`.
 
         Returns:
-            Tensor, the pre-activation.
+            Tensor.
         """
         if self._kernel_per_row_is_cheaper(inputs, hyperparameters.groups):
-            outputs = self._apply_row_kernels(inputs, hyperparameters)
-        else:
-            gates = self.gates("kernel", hyperparameters)
-            response = self.linear(inputs, self.response_kernel)
-            outputs = self.linear(inputs, self.kernel)
-            outputs = outputs + self.to_outputs(gates, inputs) * response
-        if self.use_bias:
-            bias = self.weight_of_rows("bias", hyperparameters)
-            outputs = outputs + self.bias_to_outputs(bias, inputs)
-        return outputs
+            return self._apply_row_kernels(inputs, hyperparameters)
+        gates = self.gates("kernel", hyperparameters)
+        response = self.linear(inputs, self.response_kernel)
+        outputs = self.linear(inputs, self.kernel)
+        return outputs + self.to_outputs(gates, inputs) * response
 
     def _kernel_per_row_is_cheaper(self, inputs, groups):
         if groups is None or groups == 1:

@@ -4,8 +4,6 @@ import keras
 from keras import ops
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 
-from keras_stn.hyperparameters import hyperparameter
-from keras_stn.hyperparameters.hyperparameter import HyperParameter
 from keras_stn.hyperparameters.step import current_step
 from keras_stn.layers.hyper_layer import HyperLayer
 
@@ -44,30 +42,6 @@ class MixingLayer(HyperLayer):
             self.data_format = data_format
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
-
-    def declare_strength(self, name, value, high):
-        """Registers a strength, which must not be negative.
-
-        Args:
-            name: String, the name of the argument.
-            value: Number or hyperparameter.
-            high: Number, the largest strength that makes sense.
-
-        Returns:
-            The number or the hyperparameter.
-
-        Raises:
-            ValueError: If the strength or its range is out of bounds.
-        """
-        value = hyperparameter.get(value)
-        is_tuned = isinstance(value, HyperParameter)
-        ends = (value.low, value.high) if is_tuned else (value, value)
-        if not (ends[0] >= 0 and ends[1] <= high):
-            raise ValueError(
-                f"`{name}` of a `{type(self).__name__}` layer, or its range, "
-                f"must lie between 0 and {high}. Received: {name}={value}"
-            )
-        return self.declare(value)
 
     def call(self, inputs, training=False, hyperparameters=None):
         # While Keras builds a model nothing is mixed.

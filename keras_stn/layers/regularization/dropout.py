@@ -72,3 +72,25 @@ class Dropout(BaseDropout, keras.layers.Dropout):
 
     def __init__(self, rate, noise_shape=None, seed=None, **kwargs):
         super().__init__(rate, noise_shape=noise_shape, seed=seed, **kwargs)
+
+
+def draw_factors(shape, rate, dtype, seed):
+    """Draws what dropout multiplies by.
+
+    Args:
+        shape: Tuple of integers, the shape of the mask.
+        rate: Number, or tensor that broadcasts against the mask.
+        dtype: The dtype of the result.
+        seed: A `keras.random.SeedGenerator`.
+
+    Returns:
+        Tensor: 0 where something is dropped and `1 / (1 - rate)` elsewhere.
+    """
+    # Half precision would round small rates, and the noise to steps that are
+    # larger than they.
+    wide = keras.backend.result_type(dtype, "float32")
+    rate = ops.stop_gradient(ops.convert_to_tensor(rate, wide))
+    noise = keras.random.uniform(shape, dtype=wide, seed=seed)
+    # A rate of 1 drops everything: there the factor must stay finite.
+    keep = ops.maximum(1 - rate, keras.config.epsilon())
+    return ops.cast(ops.where(noise >= rate, 1 / keep, 0), dtype)

@@ -54,6 +54,12 @@ CASES = {
         {"data_format": "channels_first"},
         (8, 3, 2, 2),
     ),
+    "variational_dropout": (
+        layers.VariationalDropout,
+        keras.layers.SpatialDropout1D,
+        {},
+        (3, 8),
+    ),
     "gaussian_dropout": (
         layers.GaussianDropout,
         keras.layers.GaussianDropout,

@@ -1,0 +1,1 @@
+from keras_stn.metrics.perplexity import Perplexity
