@@ -230,7 +230,7 @@ class ResponseLayer(HyperLayer):
         outputs = self.apply_kernel(inputs, hyperparameters)
         if self.use_bias:
             bias = self.weight_of_rows("bias", hyperparameters)
-            outputs = outputs + self.to_outputs(bias, inputs)
+            outputs = outputs + self.bias_to_outputs(bias, inputs)
         return outputs
 
     def apply_kernel(self, inputs, hyperparameters):
@@ -281,6 +281,10 @@ class ResponseLayer(HyperLayer):
     def to_outputs(self, rows, inputs):
         """Shapes rows of shape `(G, units)` for the layer's output."""
         raise NotImplementedError
+
+    def bias_to_outputs(self, rows, inputs):
+        """The same for rows of a bias, where its shape is not `(units,)`."""
+        return self.to_outputs(rows, inputs)
 
     def num_positions(self, inputs):
         """How often a batch uses the kernel, or `None` if it is not known."""
