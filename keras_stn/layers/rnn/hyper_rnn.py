@@ -53,9 +53,16 @@ class HyperRNN(HyperLayer):
         training=False,
         hyperparameters=None,
     ):
-        return super().call(
-            sequences, initial_state=initial_state, mask=mask, training=training
-        )
+        try:
+            return super().call(
+                sequences,
+                initial_state=initial_state,
+                mask=mask,
+                training=training,
+            )
+        finally:
+            # Keras does not come to it after an error.
+            self._maybe_reset_dropout_masks(self.cell)
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
         hyperparameters = self.received(None)
