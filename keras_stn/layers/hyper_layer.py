@@ -198,7 +198,12 @@ def to_examples(rows, inputs):
             "The number of groups of hyperparameters must divide the batch "
             f"size. Received: groups={groups}, batch_size={batch_size}"
         )
-    return ops.repeat(rows, batch_size // groups, axis=0)
+    # XLA cannot differentiate `ops.repeat` in the loop of a recurrent layer.
+    shape = rows.shape[1:]
+    rows = ops.broadcast_to(
+        ops.expand_dims(rows, 1), (groups, batch_size // groups, *shape)
+    )
+    return ops.reshape(rows, (batch_size, *shape))
 
 
 @contextlib.contextmanager

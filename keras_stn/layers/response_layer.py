@@ -291,10 +291,11 @@ class ResponseLayer(HyperLayer):
         raise NotImplementedError
 
     def get_build_config(self):
-        return {
-            **(super().get_build_config() or {}),
-            "num_hyperparameters": self.num_hyperparameters,
-        }
+        config = super().get_build_config()
+        # Keras takes a layer for built that has a build configuration.
+        if config is None:
+            return None
+        return {**config, "num_hyperparameters": self.num_hyperparameters}
 
     def build_from_config(self, config):
         config = dict(config)

@@ -607,13 +607,16 @@ class TestSaving:
         assert again.get_config() == layer.get_config()
         assert not again.trainable
 
-    # BUG: an unbuilt layer has no build configuration to extend.
+    # BUG: an unbuilt layer has no build configuration to extend; with one it
+    # was taken for built, and had no weights.
     def test_unbuilt_layer_can_be_serialized(self, case):
         layer = case.make()
         config = keras.saving.serialize_keras_object(layer)
         again = keras.saving.deserialize_keras_object(config)
         assert type(again) is case.hyper_class
         assert again.get_config() == layer.get_config()
+        again(case.inputs())
+        assert again.built
 
     def test_built_layer_is_built_again_with_its_gates(self, case):
         layer = case.build()

@@ -2,16 +2,17 @@
 
 import math
 
+import keras
 from keras import ops
 
 from keras_stn.hyperparameters import hyperparameter
 from keras_stn.hyperparameters.hyperparameter import HyperParameter
-from keras_stn.hyperparameters.hyperparameter import check_range
 from keras_stn.layers.hyper_layer import to_examples
 from keras_stn.layers.regularization.dropout import draw_factors
 from keras_stn.layers.regularization.weight_drop_connect import (
     WeightDropConnect,
 )
+from keras_stn.layers.response_layer import SEED_DISTANCE
 from keras_stn.layers.response_layer import ResponseLayer
 from keras_stn.layers.rnn.recurrent_map import RecurrentMap
 
@@ -50,19 +51,21 @@ class HyperCell(ResponseLayer):
         recurrent_dropconnect=0.0,
         **kwargs,
     ):
-        rates = {"dropout": dropout, "recurrent_dropout": recurrent_dropout}
-        rates = {name: hyperparameter.get(rate) for name, rate in rates.items()}
-        numbers = dict(rates)
-        for name, rate in rates.items():
-            if isinstance(rate, HyperParameter):
-                check_range(name, rate, 0.0, 1.0)
-                numbers[name] = 0.0
+        rates = {
+            "dropout": hyperparameter.get(dropout),
+            "recurrent_dropout": hyperparameter.get(recurrent_dropout),
+        }
+        numbers = {
+            name: 0.0 if isinstance(rate, HyperParameter) else rate
+            for name, rate in rates.items()
+        }
         super().__init__(*args, **numbers, **kwargs)
         for name, rate in rates.items():
-            if isinstance(rate, HyperParameter):
-                setattr(self, name, self.declare(rate))
+            setattr(self, name, self.declare_strength(name, rate, 1))
+        # From one seed two generators would draw the same numbers.
+        seed = None if self.seed is None else self.seed + SEED_DISTANCE
         self.dropconnect = WeightDropConnect(
-            recurrent_dropconnect, seed=self.seed, dtype=self.dtype_policy
+            recurrent_dropconnect, seed=seed, dtype=self.dtype_policy
         )
 
     @property
@@ -139,7 +142,9 @@ class HyperCell(ResponseLayer):
         self._dropconnect_factors = None
 
     def _draw_mask(self, step_input, rate):
-        rate = self.resolve(rate, step_input, None)
+        # The rate stays exact until it meets the noise.
+        dtype = keras.backend.result_type(self.compute_dtype, "float32")
+        rate = self.resolve(rate, step_input, None, dtype=dtype)
         return draw_factors(
             ops.shape(step_input), rate, self.compute_dtype, self.seed_generator
         )
@@ -255,6 +260,14 @@ class HyperCell(ResponseLayer):
     def num_positions(self, inputs):
         positions = inputs.shape[:-1]
         return None if None in positions else math.prod(positions)
+
+    def get_build_config(self):
+        # It stands in the configuration of the layer around the cell, whose
+        # clones must be free to take another number of hyperparameters.
+        config = super().get_build_config()
+        if config is not None:
+            del config["num_hyperparameters"]
+        return config
 
     def get_config(self):
         return {

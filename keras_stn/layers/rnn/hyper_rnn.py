@@ -34,10 +34,11 @@ class HyperRNN(HyperLayer):
     ):
         super().__init__(*args, **kwargs)
         # Keras makes an ordinary cell; ours takes its place and arguments.
-        self._layers.remove(self.cell)
+        self._tracker.untrack(self.cell)
         self.cell = self.cell_class(
             **{
                 **self.cell.get_config(),
+                "implementation": self.cell.implementation,
                 "dropout": dropout,
                 "recurrent_dropout": recurrent_dropout,
                 "recurrent_dropconnect": recurrent_dropconnect,
@@ -52,9 +53,16 @@ class HyperRNN(HyperLayer):
         training=False,
         hyperparameters=None,
     ):
-        return super().call(
-            sequences, initial_state=initial_state, mask=mask, training=training
-        )
+        try:
+            return super().call(
+                sequences,
+                initial_state=initial_state,
+                mask=mask,
+                training=training,
+            )
+        finally:
+            # Keras does not come to it after an error.
+            self._maybe_reset_dropout_masks(self.cell)
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
         hyperparameters = self.received(None)
@@ -142,6 +150,21 @@ class HyperRNN(HyperLayer):
     @property
     def recurrent_dropconnect(self):
         return self.cell.recurrent_dropconnect
+
+    def get_build_config(self):
+        config = super().get_build_config()
+        # Keras takes a layer for built that has a build configuration.
+        if config is None:
+            return None
+        number = self.cell.num_hyperparameters
+        return {**config, "num_hyperparameters": number}
+
+    def build_from_config(self, config):
+        config = dict(config)
+        num_hyperparameters = config.pop("num_hyperparameters", None)
+        super().build_from_config(config)
+        if num_hyperparameters is not None:
+            self.cell.build_gates(num_hyperparameters)
 
     def get_config(self):
         return {
