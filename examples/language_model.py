@@ -79,31 +79,30 @@ def load(arguments):
         folder = arguments.output / "grammar"
         write_text(folder)
     corpus = language.load(folder, arguments.max_words)
-    training, validation, test = (
-        language.to_segments(
-            ids[:count],
-            arguments.batch_size,
-            arguments.length,
-            **options,
-        )
-        for ids, count, options in (
-            (corpus.train, arguments.train_words, random_lengths(arguments)),
-            (corpus.validation, arguments.validation_words, {}),
-            (corpus.test, arguments.test_words, {}),
+    width = segment_width(arguments)
+    training = language.to_segments(
+        corpus.train[: arguments.train_words],
+        arguments.batch_size,
+        arguments.length,
+        **(
+            {"random_lengths": True, "seed": arguments.seed}
+            if arguments.random_lengths
+            else {}
+        ),
+    )
+    validation, test = (
+        language.to_segments(ids[:count], arguments.batch_size, width)
+        for ids, count in (
+            (corpus.validation, arguments.validation_words),
+            (corpus.test, arguments.test_words),
         )
     )
     return len(corpus.vocabulary), (training, validation, test)
 
 
-def random_lengths(arguments):
-    """What makes lengths random, within the network's length."""
-    if not arguments.random_lengths:
-        return {}
-    return {
-        "random_lengths": True,
-        "seed": arguments.seed,
-        "max_length": arguments.length,
-    }
+def segment_width(arguments):
+    """The words of a segment, and of the longest one of random lengths."""
+    return arguments.length + 20 * arguments.random_lengths
 
 
 def build(vocabulary_size, arguments, values=None):
@@ -122,7 +121,7 @@ def build(vocabulary_size, arguments, values=None):
         units=arguments.units,
         layers=arguments.layers,
         batch_size=arguments.batch_size,
-        length=arguments.length,
+        length=segment_width(arguments),
         mask_zero=arguments.random_lengths,
     )
     model, tuning = network, {}
@@ -324,7 +323,7 @@ def parse_arguments():
     add(
         "--random-lengths",
         action="store_true",
-        help="training segments of random lengths, --length the longest",
+        help="training segments of random lengths about --length",
     )
     add("--epochs", type=int, default=200)
     add("--warmup-epochs", type=int, default=1, help="before tuning begins")
@@ -379,7 +378,9 @@ def main():
             folder = arguments.output / f"from-{start:g}"
             values = {"dropout_output": start}
             logs[start] = folder / "log.csv"
-            run(vocabulary_size, data, arguments, folder, values)
+            # A run that has its figures need not be repeated.
+            if not (folder / "figures.csv").exists():
+                run(vocabulary_size, data, arguments, folder, values)
             draw_starts(logs, arguments.output / "starts.png")
     else:
         run(vocabulary_size, data, arguments, arguments.output)

@@ -198,14 +198,12 @@ def random_segments(streams, length, max_length, seed):
 
     Returns:
         As from `segments`, of shape `(rows, max_length)`. Every pass draws
-        new lengths.
+        new lengths, of equal number.
     """
     end = streams.shape[1] - 1
     shortest = min(5, max_length)
 
     def draw(seed):
-        # As many as could be needed; most of them lie beyond the end.
-        shape = (-(-end // shortest),)
         share, normal = tf.unstack(tf.random.experimental.stateless_split(seed))
         mean = tf.where(
             tf.random.stateless_uniform(shape, share) < 0.95,
@@ -215,14 +213,28 @@ def random_segments(streams, length, max_length, seed):
         sizes = tf.cast(
             tf.random.stateless_normal(shape, normal, mean, 5.0), "int32"
         )
-        sizes = tf.clip_by_value(sizes, shortest, max_length)
-        starts = tf.cumsum(sizes, exclusive=True)
-        starts = starts[starts < end]
-        sizes = tf.minimum(sizes[: tf.size(starts)], end - starts)
+        return tf.clip_by_value(sizes, shortest, max_length)
+
+    # Keras holds all epochs to the number of steps of the first. So there are
+    # as many as the text takes on average, stretched to its end.
+    shape = (10_000,)
+    usual = np.mean(draw(tf.constant((0, 0))))
+    shape = (max(1, round(end / usual), -(-end // max_length)),)
+    even = tf.cast(tf.linspace(0, end, shape[0] + 1), "int32")
+
+    def place(seed):
+        ends = tf.cumsum(tf.cast(draw(seed), "float64"))
+        ends = tf.cast(tf.round(ends * (end / ends[-1])), "int32")
+        places = tf.concat([[0], ends], axis=0)
+        fits = tf.reduce_max(places[1:] - places[:-1]) <= max_length
+        places = tf.where(fits, places, even)
+        starts, sizes = places[:-1], places[1:] - places[:-1]
         return tf.data.Dataset.from_tensor_slices((starts, sizes))
 
     seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True)
-    return cut(streams, seeds.batch(2).take(1).flat_map(draw), max_length)
+    places = seeds.batch(2).take(1).flat_map(place)
+    places = places.apply(tf.data.experimental.assert_cardinality(shape[0]))
+    return cut(streams, places, max_length)
 
 
 def cut(streams, places, width):

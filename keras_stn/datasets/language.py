@@ -100,7 +100,8 @@ def to_segments(
     With `random_lengths=True` segments have the lengths of AWD-LSTM, drawn
     anew on every pass: of mean `length`, or in 5 % of the cases `length / 2`,
     with standard deviation 5, at least 5 and at most `max_length`. All are
-    padded to `max_length`.
+    padded to `max_length`. Every pass has as many segments as the text takes
+    on average; so its lengths are stretched or shrunk a little, to fill it.
 
     Keras takes a loss's mean over the words that are not masked, and each
     batch has the same say in an epoch's `loss`. So short segments train as
@@ -123,7 +124,7 @@ def to_segments(
     Returns:
         A `tf.data.Dataset` of pairs `(x, y)`, both int32 of shape
         `(batch_size, length)`, or `(batch_size, max_length)` with random
-        lengths. With fixed lengths its cardinality is known.
+        lengths. Its cardinality is known.
 
     Raises:
         ValueError: If an argument is out of range, or `ids` are too few for

@@ -126,13 +126,20 @@ def test_random_lengths_are_those_of_awd_lstm():
     assert drawn.min() >= 5
 
 
-def test_short_random_lengths_are_at_least_5():
+def test_short_random_lengths_are_about_5():
     segments = language.to_segments(WORDS, 1, 1, random_lengths=True)
-    assert min(sizes(read(segments))[:-1]) == 5
+    assert 4 <= min(sizes(read(segments)))
     segments = language.to_segments(
         WORDS, 1, 1, random_lengths=True, max_length=2
     )
-    assert set(sizes(read(segments))[:-1]) == {2}
+    assert max(sizes(read(segments))) == 2
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 100, 300])
+def test_every_pass_of_random_lengths_has_equally_many(batch_size):
+    segments = language.to_segments(WORDS, batch_size, 20, True, seed=1)
+    count = int(segments.cardinality())
+    assert [len(read(segments)) for _ in range(4)] == [count] * 4
 
 
 def test_every_pass_draws_new_lengths_and_a_seed_repeats_them():
