@@ -1,3 +1,6 @@
+from keras_stn.layers.attention.hyper_multi_head_attention import (
+    HyperMultiHeadAttention,
+)
 from keras_stn.layers.augmentation.cut_mix import CutMix
 from keras_stn.layers.augmentation.mix_up import MixUp
 from keras_stn.layers.augmentation.random_brightness import RandomBrightness
@@ -18,7 +21,12 @@ from keras_stn.layers.convolutional.hyper_conv1d import HyperConv1D
 from keras_stn.layers.convolutional.hyper_conv2d import HyperConv2D
 from keras_stn.layers.convolutional.hyper_conv3d import HyperConv3D
 from keras_stn.layers.core.hyper_dense import HyperDense
+from keras_stn.layers.core.hyper_einsum_dense import HyperEinsumDense
+from keras_stn.layers.core.hyper_embedding import HyperEmbedding
 from keras_stn.layers.hyper_layer import HyperLayer
+from keras_stn.layers.regularization.activity_regularization import (
+    ActivityRegularization,
+)
 from keras_stn.layers.regularization.dropout import Dropout
 from keras_stn.layers.regularization.embedding_dropout import EmbeddingDropout
 from keras_stn.layers.regularization.gaussian_dropout import GaussianDropout
@@ -26,6 +34,9 @@ from keras_stn.layers.regularization.gaussian_noise import GaussianNoise
 from keras_stn.layers.regularization.spatial_dropout import SpatialDropout1D
 from keras_stn.layers.regularization.spatial_dropout import SpatialDropout2D
 from keras_stn.layers.regularization.spatial_dropout import SpatialDropout3D
+from keras_stn.layers.regularization.temporal_activity_regularization import (
+    TemporalActivityRegularization,
+)
 from keras_stn.layers.regularization.variational_dropout import (
     VariationalDropout,
 )

@@ -230,7 +230,7 @@ class ResponseLayer(HyperLayer):
         outputs = self.apply_kernel(inputs, hyperparameters)
         if self.use_bias:
             bias = self.weight_of_rows("bias", hyperparameters)
-            outputs = outputs + self.to_outputs(bias, inputs)
+            outputs = outputs + self.bias_to_outputs(bias, inputs)
         return outputs
 
     def apply_kernel(self, inputs, hyperparameters):
@@ -282,16 +282,22 @@ class ResponseLayer(HyperLayer):
         """Shapes rows of shape `(G, units)` for the layer's output."""
         raise NotImplementedError
 
+    def bias_to_outputs(self, rows, inputs):
+        """The same for rows of a bias, where its shape is not `(units,)`."""
+        return self.to_outputs(rows, inputs)
+
     def num_positions(self, inputs):
         """How often a batch uses the kernel, or `None` if it is not known."""
         raise NotImplementedError
 
     def get_build_config(self):
-        config = super().get_build_config()
         # Keras takes a layer for built that has a build configuration.
-        if config is None:
+        if not self.built:
             return None
-        return {**config, "num_hyperparameters": self.num_hyperparameters}
+        return {
+            **(super().get_build_config() or {}),
+            "num_hyperparameters": self.num_hyperparameters,
+        }
 
     def build_from_config(self, config):
         config = dict(config)

@@ -41,7 +41,7 @@ class AlternatingSteps:
                     data = Cycle((data,), ())
                 sizes = tuple(
                     backend.batch_sizes(batches, self.distribute_strategy)
-                    for batches in data
+                    for batches in (data.training, data.tuning)
                 )
                 if sizes not in functions:
                     functions[sizes] = self._make_function(self.train_step)
@@ -67,9 +67,16 @@ class AlternatingSteps:
         """
         for batch in data.training:
             logs = self.weight_step(batch)
-        for batch in data.tuning:
+        for i, batch in enumerate(data.tuning):
+            if data.restarts:
+                self.streams.reset("tuning", where=data.restarts[i])
             self.tuning_step(batch)
         return {**logs, **self.tuning_logs()}
+
+    @contextlib.contextmanager
+    def _entered(self, kind):
+        with entered(Step(kind, self)) as step, self.streams.entered(kind):
+            yield step
 
     def weight_step(self, data):
         """One update of the weights, on a training batch.
@@ -88,7 +95,7 @@ class AlternatingSteps:
             ValueError: If layers mixed examples and `compute_loss` was
                 overridden such that it did not mix their labels.
         """
-        with entered(Step("training", self)) as step:
+        with self._entered("training") as step:
             logs = super().train_step(data)
         if step.mixes and not step.has_mixed_labels:
             raise ValueError(
@@ -99,7 +106,7 @@ class AlternatingSteps:
         return logs
 
     def test_step(self, data):
-        with entered(Step("evaluation", self)):
+        with self._entered("evaluation"):
             return super().test_step(data)
 
     def tuning_step(self, data):
@@ -115,7 +122,7 @@ class AlternatingSteps:
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
 
         def loss_function(sample):
-            with entered(Step("tuning", self)), self._spared_metrics():
+            with self._entered("tuning"), self._spared_metrics():
                 y_pred = self(x, training=False, hyperparameters=sample)
                 return self._compute_loss(
                     x=x,

@@ -5,6 +5,7 @@ import types
 from typing import NamedTuple
 
 import keras
+from keras import ops
 from keras.src.trainers.data_adapters import array_data_adapter
 from keras.src.trainers.data_adapters import array_slicing
 from keras.src.trainers.data_adapters import data_adapter
@@ -24,6 +25,9 @@ class Cycle(NamedTuple):
 
     training: tuple
     tuning: tuple
+    # For each tuning batch a boolean tensor, whether the tuning data start
+    # again with it; empty unless states are carried from batch to batch.
+    restarts: tuple = ()
 
 
 class Alternation(data_adapter.DataAdapter):
@@ -40,6 +44,8 @@ class Alternation(data_adapter.DataAdapter):
         tuning_steps: Integer, tuning batches a cycle.
         steps_per_epoch: Integer, training batches an epoch, or `None`.
         strategy: The model's `tf.distribute.Strategy`.
+        is_stateful: Boolean, whether states are carried from batch to batch.
+            The tuning batches are then those of every pass, as they are.
     """
 
     def __init__(
@@ -50,26 +56,28 @@ class Alternation(data_adapter.DataAdapter):
         tuning_steps,
         steps_per_epoch,
         strategy,
+        is_stateful=False,
     ):
         self.is_tuning = True
+        self._is_stateful = is_stateful
         self._adapter = training
         self._train_steps = train_steps
         self._tuning_steps = tuning_steps
         self._steps_per_epoch = steps_per_epoch
         self.training = training.get_tf_dataset()
+        self._training_batches = backend.distribute(self.training, strategy)
+        self._tuning_iterator = self._iterate_tuning(tuning, strategy)
+
+    def _iterate_tuning(self, tuning, strategy):
+        dataset = tuning.get_tf_dataset()
+        if self._is_stateful:
+            return passes(backend.distribute(dataset, strategy))
         # Arrays are cut into batches across the border between two passes, so
         # that all have one shape and every example has its equal share.
         is_arrays = isinstance(tuning, array_data_adapter.ArrayDataAdapter)
-        self._training_batches = backend.distribute(self.training, strategy)
-        self._tuning_iterator = iter(
-            backend.distribute(
-                backend.repeat(
-                    tuning.get_tf_dataset(),
-                    tuning.batch_size if is_arrays else None,
-                ),
-                strategy,
-            )
-        )
+        batch_size = tuning.batch_size if is_arrays else None
+        dataset = backend.repeat(dataset, batch_size)
+        return iter(backend.distribute(dataset, strategy))
 
     def get_tf_dataset(self):
         return backend.as_distributed(self._cycles)
@@ -91,11 +99,11 @@ class Alternation(data_adapter.DataAdapter):
                     )
                 return
             seen += len(training)
-            yield Cycle(training, self._tuning_batches())
+            yield Cycle(training, *self._tuning_batches())
 
     def _tuning_batches(self):
         if not self.is_tuning:
-            return ()
+            return (), ()
         batches = tuple(
             itertools.islice(self._tuning_iterator, self._tuning_steps)
         )
@@ -105,7 +113,7 @@ class Alternation(data_adapter.DataAdapter):
                 "`tuning_data` with at least one example; a generator must "
                 "not end, since the tuning data are used over and over."
             )
-        return batches
+        return tuple(zip(*batches)) if self._is_stateful else (batches, ())
 
     def on_epoch_begin(self):
         self._adapter.on_epoch_begin()
@@ -121,6 +129,24 @@ class Alternation(data_adapter.DataAdapter):
     @property
     def batch_size(self):
         return self._adapter.batch_size
+
+
+def passes(dataset):
+    """Goes through a data set over and over.
+
+    Args:
+        dataset: Iterable of batches.
+
+    Yields:
+        Pairs of a batch and a boolean tensor, whether it is the first of a
+        pass.
+    """
+    is_empty = False
+    while not is_empty:
+        is_first = is_empty = True
+        for batch in dataset:
+            yield batch, ops.convert_to_tensor(is_first)
+            is_first = is_empty = False
 
 
 def to_cycles(num_batches, train_steps):

@@ -10,6 +10,8 @@ from keras_stn.callbacks.progress_logger import ProgressLogger
 class TuningSchedule(keras.callbacks.Callback):
     """Lets the tuning steps begin after the warm-up.
 
+    And lets stateful layers begin each epoch from zero, with the data.
+
     Args:
         alternation: The `Alternation` of this call of `fit`.
         warmup_epochs: Integer, the epochs of training steps alone.
@@ -22,6 +24,7 @@ class TuningSchedule(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self._alternation.is_tuning = epoch >= self._warmup_epochs
+        self.model.streams.reset("training")
 
 
 class SkippedSteps(keras.callbacks.Callback):

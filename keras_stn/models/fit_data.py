@@ -2,6 +2,7 @@
 
 from keras_stn.models import alternation
 from keras_stn.models.alternation import Alternation
+from keras_stn.models.state_streams import is_stateful
 
 
 def make_cycles(
@@ -59,5 +60,6 @@ def make_cycles(
         model.tuning_steps,
         steps_per_epoch,
         model.distribute_strategy,
+        is_stateful(model.network),
     )
     return cycles, validation_data

@@ -24,6 +24,7 @@ from keras_stn.models.fit_callbacks import with_own_callbacks
 from keras_stn.models.fit_data import make_cycles
 from keras_stn.models.groups import largest_divisor
 from keras_stn.models.model_saving import ModelSaving
+from keras_stn.models.state_streams import StateStreams
 from keras_stn.models.summary import describe
 
 
@@ -149,6 +150,7 @@ class SelfTuningModel(AlternatingSteps, ModelSaving, keras.Model):
             )
         for layer in layers:
             layer.build_gates(len(self.hyperparameters))
+        self.streams = StateStreams(self.network)
         self.built = True
 
     def _response_layers(self):
@@ -404,6 +406,16 @@ class SelfTuningModel(AlternatingSteps, ModelSaving, keras.Model):
             validation_batch_size=validation_batch_size or batch_size,
             validation_freq=validation_freq,
         )
+
+    def evaluate(self, *args, **kwargs):
+        """Evaluates at the current hyperparameters.
+
+        Arguments are those of `keras.Model.evaluate`. Stateful layers start
+        from zero.
+        """
+        if self.built:
+            self.streams.reset("evaluation")
+        return super().evaluate(*args, **kwargs)
 
     def _build_for(self, dataset):
         """Makes every variable, and finds out whether the data fit."""

@@ -37,6 +37,63 @@ CASES = {
         {"units": 2, "use_bias": False},
         (3, 2, 5),
     ),
+    "einsum_to_heads": (
+        layers.HyperEinsumDense,
+        keras.layers.EinsumDense,
+        {
+            "equation": "abc,cde->abde",
+            "output_shape": (None, 2, 4),
+            "bias_axes": "de",
+        },
+        (3, 5),
+    ),
+    "einsum_from_heads": (
+        layers.HyperEinsumDense,
+        keras.layers.EinsumDense,
+        {
+            "equation": "abcd,cde->abe",
+            "output_shape": (None, 4),
+            "bias_axes": "e",
+            "activation": "tanh",
+        },
+        (3, 2, 5),
+    ),
+    "einsum_of_positions": (
+        layers.HyperEinsumDense,
+        keras.layers.EinsumDense,
+        {"equation": "abc,bcd->abd", "output_shape": (3, 4)},
+        (3, 5),
+    ),
+    "einsum_in_another_order": (
+        layers.HyperEinsumDense,
+        keras.layers.EinsumDense,
+        {
+            "equation": "abc,edc->abde",
+            "output_shape": (None, 2, 4),
+            "bias_axes": "d",
+        },
+        (3, 5),
+    ),
+    "einsum_ellipsis_left": (
+        layers.HyperEinsumDense,
+        keras.layers.EinsumDense,
+        {
+            "equation": "...ab,bc->...ac",
+            "output_shape": (3, 4),
+            "bias_axes": "ac",
+        },
+        (2, 3, 5),
+    ),
+    "einsum_ellipsis_right": (
+        layers.HyperEinsumDense,
+        keras.layers.EinsumDense,
+        {
+            "equation": "abc...,cd->abd...",
+            "output_shape": (None, 4),
+            "bias_axes": "d",
+        },
+        (3, 5, 2),
+    ),
     "conv1d": (
         layers.HyperConv1D,
         keras.layers.Conv1D,
@@ -96,6 +153,13 @@ CASES = {
     ),
 }
 
+# The axes of the kernel along which it has gates, where not the last alone.
+GATE_AXES = {
+    "einsum_to_heads": (1, 2),
+    "einsum_of_positions": (0, 2),
+    "einsum_in_another_order": (0, 1),
+}
+
 
 class Case:
     """Makes layers, inputs and samples of one line of `CASES`."""
@@ -104,6 +168,7 @@ class Case:
         self.hyper_class, self.keras_class, self.arguments, self.shape = CASES[
             name
         ]
+        self.name = name
 
     def make(self, **arguments):
         """An unbuilt layer."""
@@ -122,6 +187,12 @@ class Case:
         layer = self.keras_class(**{**self.arguments, **arguments})
         layer.build((BATCH, *self.shape))
         return layer
+
+    def gate_axes(self, kernel):
+        """The axes of the kernel that have gates, and the others."""
+        axes = range(len(kernel.shape))
+        gated = GATE_AXES.get(self.name, axes[-1:])
+        return list(gated), [axis for axis in axes if axis not in gated]
 
     def inputs(self, batch_size=BATCH, dtype="float32"):
         shape = (batch_size, *self.shape)
@@ -178,12 +249,14 @@ class TestBesideKeras:
         layer, keras_layer = case.build(), case.make_keras()
         row = make_rows(1)
         weights = {v.name: v.numpy() for v in layer.weights}
-        kernel_gate = row[0] @ weights["kernel_gate"]
+        _, shared = case.gate_axes(weights["kernel"])
+        kernel_gate = np.tensordot(row[0], weights["kernel_gate"], 1)
+        kernel_gate = np.expand_dims(kernel_gate, shared)
         expected = [
             weights["kernel"] + kernel_gate * weights["response_kernel"]
         ]
         if layer.use_bias:
-            bias_gate = row[0] @ weights["bias_gate"]
+            bias_gate = np.tensordot(row[0], weights["bias_gate"], 1)
             expected.append(
                 weights["bias"] + bias_gate * weights["response_bias"]
             )
@@ -263,12 +336,13 @@ class TestWeights:
     def test_names_and_shapes(self, case):
         layer, keras_layer = case.build(), case.make_keras()
         kernel = tuple(keras_layer.kernel.shape)
-        units = kernel[-1]
+        gated, _ = case.gate_axes(keras_layer.kernel)
         expected = {"kernel": kernel, "response_kernel": kernel}
-        expected["kernel_gate"] = (N, units)
+        expected["kernel_gate"] = (N, *(kernel[axis] for axis in gated))
         if layer.use_bias:
-            expected |= {"bias": (units,), "response_bias": (units,)}
-            expected["bias_gate"] = (N, units)
+            bias = tuple(keras_layer.bias.shape)
+            expected |= {"bias": bias, "response_bias": bias}
+            expected["bias_gate"] = (N, *bias)
         shapes = {v.name: tuple(v.shape) for v in layer.trainable_weights}
         assert shapes == expected
         assert layer.non_trainable_weights == []
@@ -320,7 +394,8 @@ class TestWeights:
         gates = [layer.kernel_gate.numpy()]
         if layer.use_bias:
             gates.append(layer.bias_gate.numpy())
-            assert np.all(gates[0] != gates[1])
+            first, second = (gate.ravel()[:500] for gate in gates)
+            assert np.all(first != second)
         for gate in gates:
             error = 5 * 0.01 / (2 * gate.size) ** 0.5
             assert gate.std() == pytest.approx(0.01, abs=error)

@@ -75,7 +75,8 @@ class EmbeddingDropout(BaseWeightDropout):
             Tensor of the shape of `tokens`.
         """
         factors = self.factors((input_dim,), hyperparameters)
-        groups = ops.arange(ops.shape(factors)[0], dtype=tokens.dtype)
+        tokens = ops.cast(tokens, "int32")
+        groups = ops.arange(ops.shape(factors)[0], dtype="int32")
         groups = to_examples(groups, tokens)
         groups = ops.reshape(groups, (-1,) + (1,) * (len(tokens.shape) - 1))
         return ops.take(ops.ravel(factors), groups * input_dim + tokens)

@@ -31,7 +31,7 @@ def test_tables_may_have_vectors_of_other_lengths():
     np.testing.assert_array_equal(y[0][:, 0], y[1][:, 0])
 
 
-@pytest.mark.parametrize("dtype", ["int32", "int64"])
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint8"])
 @pytest.mark.parametrize("per_example, groups", [(False, 3), (True, 3)])
 def test_factors_of_tokens_are_those_of_their_words(per_example, groups, dtype):
     sample = sample_at(rate(per_example), [0.2, 0.5, 0.8])

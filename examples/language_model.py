@@ -1,0 +1,390 @@
+"""Tune an LSTM language model's seven hyperparameters in one training run.
+
+    python examples/language_model.py --data-dir DIR
+
+trains on the files `train.txt`, `valid.txt` and `test.txt` in DIR, in the
+format of the Penn Treebank: one sentence a line, words separated by spaces. It
+tunes output, hidden, input and embedding dropout, DropConnect on the recurrent
+kernels and the activation penalties alpha and beta; the validation text tunes.
+It writes a log of every epoch and a picture of the schedules.
+
+    python examples/language_model.py
+    python examples/language_model.py --data-dir DIR --quick
+
+train a small network on sentences of a grammar, which need no data, or on the
+first words in DIR; both take a few minutes on two cores.
+
+    python examples/language_model.py --data-dir DIR --baseline start
+    python examples/language_model.py --data-dir DIR --baseline FILE
+
+train the same network with the values held fixed where the tuned run began,
+and where it was best: FILE is the `values.json` that it wrote.
+
+    python examples/language_model.py --data-dir DIR --starts 0.05 0.3 0.5
+
+tunes once from each of these values of the output dropout, and draws all of
+its schedules into one picture.
+"""
+
+import argparse
+import csv
+import os
+import pathlib
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import matplotlib
+import numpy as np
+from grammar import write_text
+from image_experiment import COLORS
+from image_experiment import ValuesOfBestEpoch
+from image_experiment import fixed_values
+from image_experiment import print_values
+
+import keras_stn as stn
+from keras_stn.datasets import language
+
+matplotlib.use("Agg")
+from matplotlib import pyplot
+
+RATES = (
+    "dropout_output",
+    "dropout_hidden",
+    "dropout_input",
+    "dropout_embedding",
+    "dropconnect",
+)
+PENALTIES = ("alpha", "beta")
+QUICK = {
+    "train_words": 30_000,
+    "validation_words": 6_000,
+    "test_words": 6_000,
+    "max_words": 2000,
+    "units": 64,
+    "batch_size": 20,
+    "length": 20,
+    "epochs": 15,
+    "optimizer": "adam",
+    "learning_rate": 3e-3,
+    "hyper_learning_rate": 0.03,
+}
+
+
+def load(arguments):
+    """The vocabulary's size, and the segments of the three parts."""
+    folder = arguments.data_dir
+    if folder is None:
+        folder = arguments.output / "grammar"
+        write_text(folder)
+    corpus = language.load(folder, arguments.max_words)
+    training, validation, test = (
+        language.to_segments(
+            ids[:count],
+            arguments.batch_size,
+            arguments.length,
+            **options,
+        )
+        for ids, count, options in (
+            (corpus.train, arguments.train_words, random_lengths(arguments)),
+            (corpus.validation, arguments.validation_words, {}),
+            (corpus.test, arguments.test_words, {}),
+        )
+    )
+    return len(corpus.vocabulary), (training, validation, test)
+
+
+def random_lengths(arguments):
+    """What makes lengths random, within the network's length."""
+    if not arguments.random_lengths:
+        return {}
+    return {
+        "random_lengths": True,
+        "seed": arguments.seed,
+        "max_length": arguments.length,
+    }
+
+
+def build(vocabulary_size, arguments, values=None):
+    """The model that the arguments ask for, compiled.
+
+    Args:
+        vocabulary_size: Integer, the number of words.
+        arguments: The command line's arguments.
+        values: Dictionary of starting values, or `None`.
+    """
+    fixed = fixed_values(arguments.baseline)
+    network = stn.applications.lstm_language_model(
+        vocabulary_size,
+        tuned=fixed is None,
+        values=values if fixed is None else fixed,
+        units=arguments.units,
+        layers=arguments.layers,
+        batch_size=arguments.batch_size,
+        length=arguments.length,
+        mask_zero=arguments.random_lengths,
+    )
+    model, tuning = network, {}
+    if fixed is None:
+        model = stn.SelfTuningModel(
+            network, groups=arguments.groups, tune_scales=False
+        )
+        tuning["hyper_optimizer"] = keras.optimizers.Adam(
+            arguments.hyper_learning_rate
+        )
+    optimizer = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}
+    model.compile(
+        optimizer[arguments.optimizer](
+            arguments.learning_rate, global_clipnorm=arguments.clip
+        ),
+        loss=keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True, ignore_class=0
+        ),
+        metrics=[stn.metrics.Perplexity(from_logits=True, mask_token_id=0)],
+        jit_compile=True if arguments.xla else "auto",
+        **tuning,
+    )
+    return model
+
+
+class ResetStates(keras.callbacks.Callback):
+    """Lets an ordinary model's states begin from zero with each text."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._reset()
+
+    def on_test_begin(self, logs=None):
+        self._reset()
+
+    def _reset(self):
+        for layer in self.model.layers:
+            if getattr(layer, "stateful", False):
+                layer.reset_states()
+
+
+def train(model, data, arguments, folder):
+    """Trains, and brings back the weights of the best epoch."""
+    training, validation, _ = data
+    is_tuned = isinstance(model, stn.SelfTuningModel)
+    callbacks = [
+        keras.callbacks.CSVLogger(folder / "log.csv"),
+        stn.callbacks.NonMonotonicDecay(
+            monitor="val_perplexity",
+            patience=arguments.decay_patience,
+            verbose=1,
+        ),
+        keras.callbacks.EarlyStopping(
+            monitor="val_perplexity",
+            mode="min",
+            patience=arguments.patience,
+            restore_best_weights=True,
+        ),
+    ]
+    if is_tuned:
+        callbacks.append(ValuesOfBestEpoch(folder / "values.json"))
+    else:
+        callbacks.append(ResetStates())
+    begin = time.perf_counter()
+    history = model.fit(
+        training,
+        shuffle=False,
+        epochs=arguments.epochs,
+        validation_data=validation,
+        verbose=2,
+        callbacks=callbacks,
+        **({"warmup_epochs": arguments.warmup_epochs} if is_tuned else {}),
+    ).history
+    return history, time.perf_counter() - begin
+
+
+def report(model, history, seconds, data, folder):
+    """Prints and writes the figures of the best epoch."""
+    is_tuned = isinstance(model, stn.SelfTuningModel)
+    figures = model.evaluate(
+        data[2],
+        verbose=0,
+        return_dict=True,
+        callbacks=[] if is_tuned else [ResetStates()],
+    )
+    best = int(np.argmin(history["val_perplexity"]))
+    row = {
+        "run": folder.name,
+        "best epoch": best + 1,
+        "training perplexity": history["perplexity"][best],
+        "validation perplexity": history["val_perplexity"][best],
+        "test perplexity": figures["perplexity"],
+        "last validation": history["val_perplexity"][-1],
+        "epochs": len(history["loss"]),
+        "seconds": seconds,
+    }
+    with (folder / "figures.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, row)
+        writer.writeheader()
+        writer.writerow(row)
+    print()
+    for name, value in row.items():
+        is_float = isinstance(value, float)
+        print(f"{name:<22} {value:.2f}" if is_float else f"{name:<22} {value}")
+    if is_tuned:
+        print_values(model, history, best)
+
+
+def draw_schedules(model, history, path):
+    """Draws every hyperparameter, and the perplexities."""
+    starts = {h.name: h.default for h in model.hyperparameters.declarations}
+    figure, (left, middle, right) = pyplot.subplots(
+        1, 3, figsize=(12.5, 3.8), layout="constrained"
+    )
+    epochs = range(len(history["loss"]) + 1)
+    for axes, names in ((left, RATES), (middle, PENALTIES)):
+        for name, color in zip(names, COLORS):
+            values = [starts[name], *history[name]]
+            axes.plot(epochs, values, color=color, label=name)
+    left.set(xlabel="epoch", title="dropout rates", ylim=(0, None))
+    middle.set(xlabel="epoch", title="activation penalties", ylim=(0, None))
+    for name, label in (("perplexity", "training"), ("val_", "validation")):
+        curve = history[name if name == "perplexity" else "val_perplexity"]
+        right.plot(epochs[1:], curve, label=label)
+    right.set(xlabel="epoch", title="perplexity", yscale="log")
+    for axes in (left, middle, right):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize="small")
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+def draw_starts(logs, path):
+    """Draws the output dropout of runs that began at different values.
+
+    Args:
+        logs: Dictionary from the starting values to files with an epoch a
+            line.
+        path: Path of the picture.
+    """
+    figure, axes = pyplot.subplots(figsize=(6, 3.8), layout="constrained")
+    for (start, log), color in zip(sorted(logs.items()), COLORS):
+        with log.open(newline="") as file:
+            rates = [
+                float(row["dropout_output"]) for row in csv.DictReader(file)
+            ]
+        axes.plot([start, *rates], color=color, label=f"from {start:g}")
+    axes.set(
+        xlabel="epoch",
+        ylabel="output dropout",
+        title="From different starting values",
+        ylim=(0, 1),
+    )
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+def run(vocabulary_size, data, arguments, folder, values=None):
+    """One training, from the network to its figures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    keras.utils.set_random_seed(arguments.seed)
+    model = build(vocabulary_size, arguments, values)
+    history, seconds = train(model, data, arguments, folder)
+    report(model, history, seconds, data, folder)
+    if isinstance(model, stn.SelfTuningModel):
+        draw_schedules(model, history, folder / "schedules.png")
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--data-dir", help="folder of train.txt, valid.txt and test.txt")
+    add("--quick", action="store_true", help="a small network, few words")
+    add(
+        "--baseline",
+        metavar="start|FILE",
+        help="hold the values fixed instead: at their start, or at those of "
+        "a values.json that a tuned run wrote",
+    )
+    add(
+        "--starts",
+        type=float,
+        nargs="+",
+        metavar="RATE",
+        help="tune once from each of these values of the output dropout",
+    )
+    add("--train-words", type=int, help="use only the first so many")
+    add("--validation-words", type=int, help="use only the first so many")
+    add("--test-words", type=int, help="use only the first so many")
+    add("--max-words", type=int, help="size of the vocabulary; <unk> the rest")
+    add("--units", type=int, default=650, help="of each layer")
+    add("--layers", type=int, default=2, help="LSTM layers")
+    add("--batch-size", type=int, default=40, help="streams side by side")
+    add("--length", type=int, default=70, help="words of a segment")
+    add(
+        "--random-lengths",
+        action="store_true",
+        help="training segments of random lengths, --length the longest",
+    )
+    add("--epochs", type=int, default=200)
+    add("--warmup-epochs", type=int, default=1, help="before tuning begins")
+    add(
+        "--optimizer",
+        choices=["sgd", "adam"],
+        default="sgd",
+        help="Adam, at a rate near 0.002, gets there in fewer steps",
+    )
+    add("--learning-rate", type=float, default=30.0)
+    add("--clip", type=float, default=0.25, help="largest norm of gradients")
+    add("--hyper-learning-rate", type=float, default=0.01)
+    add("--groups", type=int, default=4, help="perturbations a batch")
+    add("--decay-patience", type=int, default=5, help="until the rate decays")
+    add("--patience", type=int, default=20, help="until training stops")
+    add("--xla", action="store_true", help="compile steps also on a CPU")
+    add("--seed", type=int, default=0)
+    add("--output", type=pathlib.Path, help="folder for what is written")
+    arguments = parser.parse_args()
+    if arguments.quick or arguments.data_dir is None:
+        # What was asked for by name still counts.
+        parser.set_defaults(**QUICK)
+        arguments = parser.parse_args()
+    for name in ("epochs", "layers", "units", "groups"):
+        if getattr(arguments, name) < 1:
+            parser.error(f"--{name} must be at least 1")
+    if arguments.baseline not in (None, "start"):
+        if not pathlib.Path(arguments.baseline).is_file():
+            parser.error(
+                "--baseline must be 'start' or a values.json that a tuned "
+                f"run wrote. Received: {arguments.baseline}"
+            )
+    if arguments.baseline and arguments.starts:
+        parser.error("--starts tunes, and --baseline does not: choose one")
+    if arguments.output is None:
+        kind = {None: "tuned", "start": "fixed-start"}.get(
+            arguments.baseline, "fixed-final"
+        )
+        kind = "starts" if arguments.starts else kind
+        arguments.output = pathlib.Path("results", f"language-model-{kind}")
+    return arguments
+
+
+def main():
+    arguments = parse_arguments()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    vocabulary_size, data = load(arguments)
+    print(f"{vocabulary_size} words, {len(data[1])} validation segments")
+    if arguments.starts:
+        logs = {}
+        for start in arguments.starts:
+            folder = arguments.output / f"from-{start:g}"
+            values = {"dropout_output": start}
+            logs[start] = folder / "log.csv"
+            run(vocabulary_size, data, arguments, folder, values)
+            draw_starts(logs, arguments.output / "starts.png")
+    else:
+        run(vocabulary_size, data, arguments, arguments.output)
+    print(f"\nLog, figures and pictures are in {arguments.output}/")
+
+
+if __name__ == "__main__":
+    main()
