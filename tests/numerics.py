@@ -29,4 +29,6 @@ def value_and_gradients(function, sources):
     gradients = tape.gradient(
         value, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO
     )
+    # Those of lookups come as slices.
+    gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
     return to_numpy((value, gradients))

@@ -291,11 +291,13 @@ class ResponseLayer(HyperLayer):
         raise NotImplementedError
 
     def get_build_config(self):
-        config = super().get_build_config()
         # Keras takes a layer for built that has a build configuration.
-        if config is None:
+        if not self.built:
             return None
-        return {**config, "num_hyperparameters": self.num_hyperparameters}
+        return {
+            **(super().get_build_config() or {}),
+            "num_hyperparameters": self.num_hyperparameters,
+        }
 
     def build_from_config(self, config):
         config = dict(config)

@@ -152,12 +152,13 @@ class HyperRNN(HyperLayer):
         return self.cell.recurrent_dropconnect
 
     def get_build_config(self):
-        config = super().get_build_config()
         # Keras takes a layer for built that has a build configuration.
-        if config is None:
+        if not self.built:
             return None
-        number = self.cell.num_hyperparameters
-        return {**config, "num_hyperparameters": number}
+        return {
+            **super().get_build_config(),
+            "num_hyperparameters": self.cell.num_hyperparameters,
+        }
 
     def build_from_config(self, config):
         config = dict(config)

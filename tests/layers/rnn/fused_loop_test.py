@@ -6,6 +6,7 @@ import tensorflow as tf
 
 import keras_stn as stn
 from keras_stn.layers.hyper_layer import provided
+from tests.layers.rnn.recurrent_cases import BATCH
 from tests.layers.rnn.recurrent_cases import FEATURES
 from tests.layers.rnn.recurrent_cases import GATES
 from tests.layers.rnn.recurrent_cases import KERNELS
@@ -120,10 +121,15 @@ def count_operations(graph_def):
 
 
 @pytest.mark.parametrize(
-    "name, products", [("lstm", 1), ("gru", 1), ("gru_reset_before", 2)]
-)
-@pytest.mark.parametrize(
-    "groups, computation", [(None, GATES), (1, GATES), (2, KERNELS), (2, GATES)]
+    "name, groups, computation, products",
+    [
+        ("lstm", None, GATES, 1),
+        ("lstm", 1, GATES, 1),
+        ("lstm", 2, KERNELS, 1),
+        ("lstm", 2, GATES, 1),
+        ("gru", 2, GATES, 1),
+        ("gru_reset_before", 2, KERNELS, 2),
+    ],
 )
 def test_body_of_the_loop_holds_only_the_recurrent_product(
     name, products, groups, computation, monkeypatch
@@ -134,7 +140,7 @@ def test_body_of_the_loop_holds_only_the_recurrent_product(
         recurrent_dropout=stn.Float("h0", 0.0, 0.9),
         recurrent_dropconnect=stn.Float("h1", 0.0, 0.9, per_example=False),
     )
-    inputs = tf.TensorSpec((6, None, FEATURES), tf.float32)
+    inputs = tf.TensorSpec((BATCH, None, FEATURES), tf.float32)
     sample = make_sample(make_rows(groups)) if groups else None
 
     @tf.function(input_signature=[inputs])

@@ -71,9 +71,9 @@ def record(layer, monkeypatch):
 
 
 class TestMasks:
-    @pytest.mark.parametrize("name", RATES)
-    def test_nothing_is_dropped_without_training(self, case, name):
-        layer, plain = case.build(**{name: rate()}), case.build()
+    def test_nothing_is_dropped_without_training(self, case):
+        rates = {name: rate() for name in RATES}
+        layer, plain = case.build(**rates), case.build()
         sample, x = sample_of_rates([0.9, 0.5]), make_inputs()
         for given in (None, sample):
             np.testing.assert_allclose(
