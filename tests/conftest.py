@@ -13,3 +13,14 @@ def fresh_session():
     yield
     # Collecting garbage, which is the default, takes longer than most tests.
     keras.utils.clear_session(free_memory=False)
+
+
+@pytest.fixture
+def double_precision():
+    """What Keras makes in the test computes in float64."""
+    before = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    yield
+    keras.config.set_floatx(before[0])
+    keras.config.set_dtype_policy(before[1])

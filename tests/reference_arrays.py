@@ -8,6 +8,8 @@ import pathlib
 
 import numpy as np
 
+TOLERANCE = 1e-5
+
 FOLDER = pathlib.Path(__file__).parent / "reference"
 
 
@@ -22,3 +24,11 @@ def load_reference(name):
     """
     with np.load(FOLDER / f"{name}.npz") as file:
         return dict(file)
+
+
+def assert_close(actual, official, tolerance=TOLERANCE):
+    """Compares arrays, relative to the largest entry if that is not tiny."""
+    actual, official = np.asarray(actual), np.asarray(official)
+    assert actual.shape == official.shape
+    size = max(np.abs(official).max(), 0.01)
+    np.testing.assert_allclose(actual, official, rtol=0, atol=tolerance * size)

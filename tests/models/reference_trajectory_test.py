@@ -4,15 +4,15 @@ The files are in float64 and the package computes in float32, so numbers agree
 to about 1e-6 of an array's largest entry.
 """
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from keras_stn.models import alternating_steps
 from tests.models.official_run import OfficialRun
-
-TOLERANCE = 1e-5
+from tests.models.recorder import recorders
+from tests.reference_arrays import TOLERANCE
+from tests.reference_arrays import assert_close
 
 STN_RUNS = [
     "traj_stn_mlp_scales",
@@ -26,34 +26,6 @@ STNSTEP_RUNS = [
     "traj_stnstep_mlp_noscales_dropout",
 ]
 SMALL_CNN_RUN = "traj_stn_smallcnn_official"
-
-
-class Recorder(keras.optimizers.SGD):
-    """Keeps the gradients that it gets, and updates nothing."""
-
-    def apply(self, grads, trainable_variables=None):
-        for gradient, variable in zip(grads, trainable_variables):
-            self.gradients[variable.path].assign(gradient)
-
-    def build(self, variables):
-        super().build(variables)
-        self.gradients = {v.path: tf.Variable(v) for v in variables}
-
-
-def recorders():
-    return {
-        "optimizer": Recorder(),
-        "hyper_optimizer": Recorder(),
-        "scale_optimizer": Recorder(),
-    }
-
-
-def assert_close(actual, official, tolerance=TOLERANCE):
-    """Compares arrays, relative to the largest entry if that is not tiny."""
-    actual, official = np.asarray(actual), np.asarray(official)
-    assert actual.shape == official.shape
-    size = max(np.abs(official).max(), 0.01)
-    np.testing.assert_allclose(actual, official, rtol=0, atol=tolerance * size)
 
 
 def make_predict(run, is_tuning):
