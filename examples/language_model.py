@@ -229,9 +229,14 @@ def report(model, history, seconds, data, folder):
         print_values(model, history, best)
 
 
-def draw_schedules(model, history, path):
-    """Draws every hyperparameter, and the perplexities."""
-    starts = {h.name: h.default for h in model.hyperparameters.declarations}
+def draw_schedules(starts, history, path):
+    """Draws every hyperparameter, and the perplexities.
+
+    Args:
+        starts: Dictionary from hyperparameters' names to starting values.
+        history: Dictionary from names to lists, a number an epoch.
+        path: Path of the picture.
+    """
     figure, (left, middle, right) = pyplot.subplots(
         1, 3, figsize=(12.5, 3.8), layout="constrained"
     )
@@ -242,10 +247,11 @@ def draw_schedules(model, history, path):
             axes.plot(epochs, values, color=color, label=name)
     left.set(xlabel="epoch", title="dropout rates", ylim=(0, None))
     middle.set(xlabel="epoch", title="activation penalties", ylim=(0, None))
-    for name, label in (("perplexity", "training"), ("val_", "validation")):
-        curve = history[name if name == "perplexity" else "val_perplexity"]
-        right.plot(epochs[1:], curve, label=label)
+    for prefix, label in (("", "training"), ("val_", "validation")):
+        right.plot(epochs[1:], history[f"{prefix}perplexity"], label=label)
     right.set(xlabel="epoch", title="perplexity", yscale="log")
+    right.yaxis.set_major_formatter("{x:.0f}")
+    right.yaxis.set_minor_formatter("{x:.0f}")
     for axes in (left, middle, right):
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize="small")
@@ -288,7 +294,9 @@ def run(vocabulary_size, data, arguments, folder, values=None):
     history, seconds = train(model, data, arguments, folder)
     report(model, history, seconds, data, folder)
     if isinstance(model, stn.SelfTuningModel):
-        draw_schedules(model, history, folder / "schedules.png")
+        declarations = model.hyperparameters.declarations
+        starts = {h.name: h.default for h in declarations}
+        draw_schedules(starts, history, folder / "schedules.png")
 
 
 def parse_arguments():
