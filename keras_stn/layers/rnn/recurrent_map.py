@@ -26,16 +26,16 @@ class RecurrentMap:
         self.gates = gates
         self.bias = bias
         self.mask = mask
-        self._pair = kernels
         if gates is not None:
             # One product of twice the width is quicker than two.
-            self._pair = ops.concatenate([kernels, response], axis=-1)
+            kernels = ops.concatenate([kernels, response], axis=-1)
+        self._product = kernels[0] if kernels.shape[0] == 1 else kernels
 
     def __call__(self, state):
         """Maps a state of shape `(batch_size, units)`."""
         if self.mask is not None:
             state = state * self.mask
-        outputs = apply_rows(state, self._pair)
+        outputs = apply_rows(state, self._product)
         if self.gates is not None:
             outputs, response = ops.split(outputs, 2, axis=-1)
             outputs = outputs + self.gates * response
@@ -63,12 +63,13 @@ def apply_rows(state, kernels):
 
     Args:
         state: Tensor of shape `(batch_size, units)`.
-        kernels: Tensor of shape `(G, units, outputs)`.
+        kernels: Tensor of shape `(G, units, outputs)`, or `(units, outputs)`
+            for one kernel.
 
     Returns:
         Tensor of shape `(batch_size, outputs)`.
     """
-    if kernels.shape[0] == 1:
-        return ops.matmul(state, kernels[0])
+    if len(kernels.shape) == 2:
+        return ops.matmul(state, kernels)
     groups = ops.reshape(state, (ops.shape(kernels)[0], -1, state.shape[-1]))
     return ops.reshape(ops.matmul(groups, kernels), (-1, kernels.shape[-1]))
