@@ -66,8 +66,7 @@ QUICK = {
     "batch_size": 20,
     "length": 20,
     "epochs": 15,
-    "optimizer": "adam",
-    "learning_rate": 3e-3,
+    "learning_rate": 20.0,
     "hyper_learning_rate": 0.03,
 }
 
@@ -132,9 +131,8 @@ def build(vocabulary_size, arguments, values=None):
         tuning["hyper_optimizer"] = keras.optimizers.Adam(
             arguments.hyper_learning_rate
         )
-    optimizer = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}
     model.compile(
-        optimizer[arguments.optimizer](
+        keras.optimizers.SGD(
             arguments.learning_rate, global_clipnorm=arguments.clip
         ),
         loss=keras.losses.SparseCategoricalCrossentropy(
@@ -335,12 +333,6 @@ def parse_arguments():
     )
     add("--epochs", type=int, default=200)
     add("--warmup-epochs", type=int, default=1, help="before tuning begins")
-    add(
-        "--optimizer",
-        choices=["sgd", "adam"],
-        default="sgd",
-        help="Adam, at a rate near 0.002, gets there in fewer steps",
-    )
     add("--learning-rate", type=float, default=30.0)
     add("--clip", type=float, default=0.25, help="largest norm of gradients")
     add("--hyper-learning-rate", type=float, default=0.01)

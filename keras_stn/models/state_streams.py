@@ -25,16 +25,13 @@ class StateStreams:
         layers = [
             layer
             for layer in stateful_layers(network)
-            if layer.states is not None
+            if getattr(layer, "states", None) is not None
         ]
         self._sets = {
             "training": [(layer, copy_states(layer)) for layer in layers],
             "tuning": [(layer, copy_states(layer)) for layer in layers],
             "evaluation": [(layer, layer.states) for layer in layers],
         }
-
-    def __bool__(self):
-        return bool(self._sets["evaluation"])
 
     @contextlib.contextmanager
     def entered(self, kind):
