@@ -6,7 +6,8 @@ import numpy as np
 import keras_stn as stn
 
 RNG = np.random.default_rng(0)
-X = RNG.normal(size=(24, 5, 3)).astype("float32")
+# Whole cycles, of which there is one graph.
+X = RNG.normal(size=(32, 5, 3)).astype("float32")
 Y = X.sum((1, 2))[:, None]
 
 
@@ -23,7 +24,7 @@ def test_rates_and_gates_move():
         keras.layers.RNN(stn.layers.HyperGRUCell(4, **rates)),
     ]
     network = keras.Sequential(
-        [keras.Input((None, 3)), *recurrent, keras.layers.Dense(1)]
+        [keras.Input((5, 3)), *recurrent, keras.layers.Dense(1)]
     )
     model = stn.SelfTuningModel(network, groups=4)
     model.compile(
