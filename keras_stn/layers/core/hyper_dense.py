@@ -1,14 +1,10 @@
-import math
-
 import keras
-from keras import ops
 
-from keras_stn.layers.hyper_layer import to_examples
-from keras_stn.layers.response_layer import ResponseLayer
+from keras_stn.layers.dense_response import DenseResponse
 
 
 @keras.saving.register_keras_serializable(package="keras_stn")
-class HyperDense(ResponseLayer, keras.layers.Dense):
+class HyperDense(DenseResponse, keras.layers.Dense):
     """Densely connected layer whose weights respond to hyperparameters.
 
     Use it in place of `keras.layers.Dense` in a network that a
@@ -62,15 +58,3 @@ class HyperDense(ResponseLayer, keras.layers.Dense):
         if self.activation is not None:
             outputs = self.activation(outputs)
         return outputs
-
-    def linear(self, inputs, kernel):
-        return ops.matmul(inputs, kernel)
-
-    def to_outputs(self, rows, inputs):
-        rows = to_examples(rows, inputs)
-        middle = (1,) * (len(inputs.shape) - 2)
-        return ops.reshape(rows, (-1, *middle, self.units))
-
-    def num_positions(self, inputs):
-        positions = inputs.shape[:-1]
-        return None if None in positions else math.prod(positions)

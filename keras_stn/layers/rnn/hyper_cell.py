@@ -1,19 +1,17 @@
 """What the recurrent cells share that respond to hyperparameters."""
 
-import math
-
 import keras
 from keras import ops
 
 from keras_stn.hyperparameters import hyperparameter
 from keras_stn.hyperparameters.hyperparameter import HyperParameter
+from keras_stn.layers.dense_response import DenseResponse
 from keras_stn.layers.hyper_layer import to_examples
 from keras_stn.layers.regularization.dropout import draw_factors
 from keras_stn.layers.regularization.weight_drop_connect import (
     WeightDropConnect,
 )
 from keras_stn.layers.response_layer import SEED_DISTANCE
-from keras_stn.layers.response_layer import ResponseLayer
 from keras_stn.layers.rnn.recurrent_map import RecurrentMap
 
 # With fewer examples to a row, a recurrent kernel for each row costs more
@@ -21,7 +19,7 @@ from keras_stn.layers.rnn.recurrent_map import RecurrentMap
 EXAMPLES_PER_KERNEL = 16
 
 
-class HyperCell(ResponseLayer):
+class HyperCell(DenseResponse):
     """Mixin for Keras's recurrent cells.
 
     A step of a cell is taken apart, so that a layer can do most of it before
@@ -175,7 +173,9 @@ class HyperCell(ResponseLayer):
         else:
             outputs = self.apply_kernel(inputs, hyperparameters)
         bias, _ = self.biases(hyperparameters)
-        return outputs if bias is None else outputs + spread(bias, inputs)
+        if bias is None:
+            return outputs
+        return outputs + self.to_outputs(bias, inputs)
 
     def biases(self, hyperparameters):
         """The biases of the projection and of the recurrent map.
@@ -251,16 +251,6 @@ class HyperCell(ResponseLayer):
         """
         raise NotImplementedError
 
-    def linear(self, inputs, kernel):
-        return ops.matmul(inputs, kernel)
-
-    def to_outputs(self, rows, inputs):
-        return spread(rows, inputs)
-
-    def num_positions(self, inputs):
-        positions = inputs.shape[:-1]
-        return None if None in positions else math.prod(positions)
-
     def get_build_config(self):
         # It stands in the configuration of the layer around the cell, whose
         # clones must be free to take another number of hyperparameters.
@@ -270,23 +260,15 @@ class HyperCell(ResponseLayer):
         return config
 
     def get_config(self):
+        return {**super().get_config(), **self.rates_config()}
+
+    def rates_config(self):
+        """The configuration of what is dropped, of a layer around it too."""
+        names = ("dropout", "recurrent_dropout", "recurrent_dropconnect")
         return {
-            **super().get_config(),
-            **{
-                name: hyperparameter.serialize(getattr(self, name))
-                for name in (
-                    "dropout",
-                    "recurrent_dropout",
-                    "recurrent_dropconnect",
-                )
-            },
+            name: hyperparameter.serialize(getattr(self, name))
+            for name in names
         }
-
-
-def spread(rows, inputs):
-    """Shapes rows of shape `(G, outputs)` for steps or whole sequences."""
-    middle = (1,) * (len(inputs.shape) - 2)
-    return ops.reshape(to_examples(rows, inputs), (-1, *middle, rows.shape[-1]))
 
 
 def first(masks):

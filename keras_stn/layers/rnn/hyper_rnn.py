@@ -1,7 +1,6 @@
 from keras import ops
 from keras.src import backend
 
-from keras_stn.hyperparameters import hyperparameter
 from keras_stn.layers.hyper_layer import HyperLayer
 from keras_stn.layers.rnn.recurrent_map import RecurrentMap
 
@@ -168,14 +167,4 @@ class HyperRNN(HyperLayer):
             self.cell.build_gates(num_hyperparameters)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            **{
-                name: hyperparameter.serialize(getattr(self.cell, name))
-                for name in (
-                    "dropout",
-                    "recurrent_dropout",
-                    "recurrent_dropconnect",
-                )
-            },
-        }
+        return {**super().get_config(), **self.cell.rates_config()}
