@@ -161,16 +161,29 @@ def report(model, history, seconds, data, arguments):
         "epochs": len(history["loss"]),
         "seconds": seconds,
     }
-    with (arguments.output / "figures.csv").open("w", newline="") as file:
+    write_figures(row, arguments.output, digits=4)
+    if isinstance(model, stn.SelfTuningModel):
+        print_values(model, history, best)
+
+
+def write_figures(row, folder, digits):
+    """Writes a run's figures as CSV and prints them.
+
+    Args:
+        row: Dictionary from names to figures.
+        folder: Path of the folder to write `figures.csv` to.
+        digits: Integer, the decimals to print.
+    """
+    with (folder / "figures.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, row)
         writer.writeheader()
         writer.writerow(row)
+    width = max(20, *(len(name) + 1 for name in row))
     print()
     for name, value in row.items():
         is_float = isinstance(value, float)
-        print(f"{name:<20} {value:.4f}" if is_float else f"{name:<20} {value}")
-    if isinstance(model, stn.SelfTuningModel):
-        print_values(model, history, best)
+        figure = f"{value:.{digits}f}" if is_float else value
+        print(f"{name:<{width}} {figure}")
 
 
 def print_values(model, history, best):

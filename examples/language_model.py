@@ -42,6 +42,7 @@ from image_experiment import COLORS
 from image_experiment import ValuesOfBestEpoch
 from image_experiment import fixed_values
 from image_experiment import print_values
+from image_experiment import write_figures
 
 import keras_stn as stn
 from keras_stn.datasets import language
@@ -215,14 +216,7 @@ def report(model, history, seconds, data, folder):
         "epochs": len(history["loss"]),
         "seconds": seconds,
     }
-    with (folder / "figures.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, row)
-        writer.writeheader()
-        writer.writerow(row)
-    print()
-    for name, value in row.items():
-        is_float = isinstance(value, float)
-        print(f"{name:<22} {value:.2f}" if is_float else f"{name:<22} {value}")
+    write_figures(row, folder, digits=2)
     if is_tuned:
         print_values(model, history, best)
 
