@@ -13,6 +13,7 @@ if keras.config.backend() == "tensorflow":
     from keras_stn.backend.tensorflow import repeat
     from keras_stn.backend.tensorflow import replica
     from keras_stn.backend.tensorflow import segments
+    from keras_stn.backend.tensorflow import stateless_normal
     from keras_stn.backend.tensorflow import sum_over_replicas
 else:
     raise ImportError(

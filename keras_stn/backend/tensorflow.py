@@ -43,6 +43,32 @@ def replica():
     return context.replica_id_in_sync_group, context.num_replicas_in_sync
 
 
+def stateless_normal(key, counter):
+    """A normal number that depends on nothing but two integers.
+
+    Args:
+        key: Integer of at most 63 bits, which stream of numbers.
+        counter: Integer or scalar integer tensor, which number of it.
+
+    Returns:
+        Float32 scalar tensor.
+    """
+    # TensorFlow's kernels and XLA make other normal numbers of one seed, but
+    # the same bits.
+    bits = tf.random.stateless_uniform(
+        (2,),
+        tf.stack([tf.constant(key, "int64"), tf.cast(counter, "int64")]),
+        minval=None,
+        maxval=None,
+        dtype="uint32",
+        alg="philox",
+    )
+    # The 24 bits that float32 holds; the transform of Box and Muller.
+    uniform = tf.cast(tf.bitwise.right_shift(bits, 8), "float32") / 2**24
+    radius = tf.sqrt(-2 * tf.math.log(1 - uniform[0]))
+    return radius * tf.cos(2 * np.pi * uniform[1])
+
+
 def sum_over_replicas(tensor):
     """Sums a tensor over the replicas; with one replica, the tensor."""
     context = tf.distribute.get_replica_context()

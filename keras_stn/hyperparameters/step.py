@@ -15,6 +15,7 @@ from keras_stn.hyperparameters.hyperparameter import HyperParameter
 
 _SAMPLE = contextvars.ContextVar("sample", default=None)
 _STEP = contextvars.ContextVar("step", default=None)
+_REPLAYED = contextvars.ContextVar("replayed", default=None)
 
 
 class Step:
@@ -79,6 +80,39 @@ def sampled(sample):
         _SAMPLE.reset(token)
 
 
+@contextlib.contextmanager
+def replayed(values):
+    """Gives hyperparameters that no model samples the values of a schedule.
+
+    Args:
+        values: Dictionary from names to scalar tensors.
+    """
+    token = _REPLAYED.set(values)
+    try:
+        yield
+    finally:
+        _REPLAYED.reset(token)
+
+
+def value_without_sample(hyperparameter, continuous=False):
+    """What a hyperparameter is where no model samples it.
+
+    Args:
+        hyperparameter: A `Float` or `Int`.
+        continuous: Boolean. If `True`, an `Int` comes as the middle of its
+            step.
+
+    Returns:
+        The starting value, a Python number; or that of the schedule that is
+        being replayed, a float32 tensor of shape `(1,)`.
+    """
+    values = _REPLAYED.get()
+    offset = hyperparameter.step / 2 if continuous else 0
+    if values is None or hyperparameter.name not in values:
+        return hyperparameter.default + offset
+    return ops.expand_dims(values[hyperparameter.name], 0) + offset
+
+
 def current_values(value, dtype="float32"):
     """The values of an argument that may be tuned, one a group.
 
@@ -88,7 +122,7 @@ def current_values(value, dtype="float32"):
 
     Returns:
         Tensor of shape `(G,)`: the rows of the current sample; the one
-        number, or the starting value, where there is none.
+        number, or the value of `value_without_sample`, where there is none.
 
     Raises:
         ValueError: If the model around does not know the hyperparameter.
@@ -97,7 +131,8 @@ def current_values(value, dtype="float32"):
         return ops.full((1,), value, dtype)
     sample = current_sample()
     if sample is None:
-        return ops.full((1,), value.default, dtype)
+        value = value_without_sample(value)
+        return ops.broadcast_to(ops.cast(value, dtype), (1,))
     if value.name not in sample:
         raise ValueError(
             "A penalty or loss uses a hyperparameter that the model around "

@@ -14,6 +14,7 @@ from keras.src.backend.common import global_state
 from keras_stn.hyperparameters import hyperparameter
 from keras_stn.hyperparameters.hyperparameter import HyperParameter
 from keras_stn.hyperparameters.step import sampled
+from keras_stn.hyperparameters.step import value_without_sample
 from keras_stn.regularizers.tunable_regularizer import TunableRegularizer
 
 CONTEXT_ARGUMENT = "hyperparameters"
@@ -25,7 +26,7 @@ class HyperLayer(keras.layers.Layer):
     Put it before a Keras layer among the bases and give `call` an argument
     `hyperparameters=None`. Inside a `SelfTuningModel` it holds a `Sample`; it
     is `None` in a network on its own, which then acts as an ordinary network
-    at the starting values.
+    at the starting values, or at those of a schedule that is replayed.
 
     Example:
 
@@ -158,7 +159,10 @@ class HyperLayer(keras.layers.Layer):
             return value + 0.5 if continuous else value
         hyperparameters = self.received(hyperparameters)
         if hyperparameters is None:
-            return value.default + (value.step / 2 if continuous else 0)
+            values = value_without_sample(value, continuous)
+            if not ops.is_tensor(values):
+                return values
+            return ops.cast(values, dtype or self.compute_dtype)
         if value.name not in hyperparameters:
             raise ValueError(
                 f"The layer '{self.name}' uses the hyperparameter "

@@ -150,6 +150,19 @@ class ResponseLayer(HyperLayer):
             if getattr(self, name, None) is not None
         ]
 
+    def response_variables(self):
+        """The weights that only matter where the layer is tuned.
+
+        Returns:
+            List of variables: the responses, and the gates if there are any.
+        """
+        variables = [
+            getattr(self, variable)
+            for name in self._responding_names()
+            for variable in (f"response_{name}", f"{name}_gate")
+        ]
+        return [variable for variable in variables if variable is not None]
+
     def _build_gates(self):
         for name in self._responding_names():
             shape = getattr(self, name).shape
