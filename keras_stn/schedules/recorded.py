@@ -49,6 +49,12 @@ class Recorded(Schedule):
                 "The `step`s of a recorded schedule must be integers in "
                 f"ascending order. Received: step={steps.tolist()}"
             )
+        lengths = {name: len(column) for name, column in records.items()}
+        if set(lengths.values()) - {len(steps)}:
+            raise ValueError(
+                "Every column of a recorded schedule must have as many "
+                f"numbers as `step`. Received: step of {len(steps)}, {lengths}"
+            )
         self.steps = steps.astype("int64")
         self.columns = records
 
