@@ -102,8 +102,8 @@ class ScheduleLogger(keras.callbacks.Callback):
         self._has_begun = False
         self._has_warned = False
         check_columns(
-            ["step", "epoch", "wall_time", "entropy", *self._metrics()],
-            self._read.columns,
+            ["step", "epoch", "wall_time", "entropy", *self._read.columns],
+            self.model.get_metrics_result(),
         )
 
     def on_epoch_begin(self, epoch, logs=None):

@@ -1,5 +1,7 @@
 """When a callback writes during an epoch."""
 
+from keras_stn.models.checks import is_count
+
 
 class UpdateFrequency:
     """Tells after which batches of an epoch to write.
@@ -17,8 +19,7 @@ class UpdateFrequency:
     """
 
     def __init__(self, update_freq):
-        is_number = isinstance(update_freq, int) and update_freq > 0
-        if update_freq not in ("epoch", "batch") and not is_number:
+        if not (update_freq in ("epoch", "batch") or is_count(update_freq, 1)):
             raise ValueError(
                 "`update_freq` must be 'epoch', 'batch' or a positive "
                 f"integer. Received: update_freq={update_freq!r}"
