@@ -28,22 +28,28 @@ class Parts:
         values: Dictionary from some of their names to other values, or
             `None`.
         tuned: Boolean. If `False`, values are fixed and layers with weights
-            are those of Keras.
+            are those of Keras. Or a list of the names of those to tune, the
+            others being fixed.
     """
 
     def __init__(self, hyperparameters, values, tuned):
         values = dict(values or {})
         known = [h.name for h in hyperparameters]
-        unknown = sorted(values.keys() - set(known))
-        if unknown:
-            raise ValueError(
-                "`values` names hyperparameters that this network does not "
-                f"have. Choose among {known}. Received: {unknown}"
-            )
-        self.tuned = tuned
+        if isinstance(tuned, bool):
+            names = known if tuned else []
+        else:
+            names = list(tuned)
+        for argument, given in (("values", values), ("tuned", names)):
+            unknown = sorted(set(given) - set(known))
+            if unknown:
+                raise ValueError(
+                    f"`{argument}` names hyperparameters that this network "
+                    f"does not have. Choose among {known}. Received: {unknown}"
+                )
+        self.tuned = bool(names)
         self._values = {
             h.name: h.starting_at(values.get(h.name, h.default))
-            if tuned
+            if h.name in names
             else values.get(h.name, h.default)
             for h in hyperparameters
         }

@@ -87,8 +87,6 @@ class ReplaySchedule(keras.callbacks.Callback):
         # An earlier call of `fit` may have ended with an error.
         self.on_train_end()
         self.hyperparameters = find_hyperparameters(self.model)
-        names = [h.name for h in self.hyperparameters]
-        check_names(names, self.model.get_metrics_result())
         self.schedule.check(self.hyperparameters)
         for name in STEPS:
             step = getattr(self.model, name)
@@ -117,6 +115,8 @@ class ReplaySchedule(keras.callbacks.Callback):
         return {h.name: self.schedule(step, h) for h in self.hyperparameters}
 
     def on_epoch_end(self, epoch, logs=None):
+        logs = {} if logs is None else logs
+        check_names([h.name for h in self.hyperparameters], logs)
         values = self.values()
         for hyperparameter in self.hyperparameters:
             value = ops.convert_to_numpy(values[hyperparameter.name])
