@@ -90,17 +90,8 @@ class ReplaySchedule(keras.callbacks.Callback):
         self.schedule.check(self.hyperparameters)
         for name in STEPS:
             step = getattr(self.model, name)
-            setattr(self.model, name, ReplayedStep(step, self.values))
-        # They have no gradient here, of which the optimizer would warn.
-        self._frozen = [
-            variable
-            for layer in find_layers(self.model)
-            if isinstance(layer, ResponseLayer)
-            for variable in layer.response_variables()
-            if variable.trainable
-        ]
-        for variable in self._frozen:
-            variable.trainable = False
+            setattr(self.model, name, ReplayedStep(step, self))
+        self.freeze()
         # What was compiled before knows nothing of the schedule.
         self.model.make_train_function(force=True)
         self.model.make_test_function(force=True)
@@ -123,16 +114,38 @@ class ReplaySchedule(keras.callbacks.Callback):
             logs[hyperparameter.name] = hyperparameter.to_python(value)
 
     def on_train_end(self, logs=None):
-        for variable in self._frozen:
-            variable.trainable = True
-        self._frozen = []
         for name in STEPS:
             step = vars(self.model).get(name)
             if isinstance(step, ReplayedStep):
+                step.callback.unfreeze()
                 delattr(self.model, name)
                 if not is_method(self.model, name, step.step):
                     setattr(self.model, name, step.step)
                 self.model.train_function = self.model.test_function = None
+
+    def freeze(self):
+        """Spares the responses of hyper layers, which nothing here uses.
+
+        They have no gradient, of which the optimizer would warn.
+        """
+        # For all variables, since it would refuse those that come later.
+        if not self.model.optimizer.built:
+            with self.model.distribute_strategy.scope():
+                self.model.optimizer.build(self.model.trainable_variables)
+        self._frozen = [
+            variable
+            for layer in find_layers(self.model)
+            if isinstance(layer, ResponseLayer)
+            for variable in layer.response_variables()
+            if variable.trainable
+        ]
+        for variable in self._frozen:
+            variable.trainable = False
+
+    def unfreeze(self):
+        for variable in self._frozen:
+            variable.trainable = True
+        self._frozen = []
 
 
 class ReplayedStep:
@@ -140,16 +153,16 @@ class ReplayedStep:
 
     Args:
         step: Callable, the model's `train_step` or `test_step`.
-        values: Callable that returns the values.
+        callback: The `ReplaySchedule`.
     """
 
-    def __init__(self, step, values):
+    def __init__(self, step, callback):
         functools.update_wrapper(self, step)
         self.step = step
-        self.values = values
+        self.callback = callback
 
     def __call__(self, *args, **kwargs):
-        with replayed(self.values()):
+        with replayed(self.callback.values()):
             return self.step(*args, **kwargs)
 
 
