@@ -39,6 +39,7 @@ import quickstart
 
 import keras_stn as stn
 from keras_stn.datasets import fashion_mnist
+from keras_stn.schedules.records import complete_lines
 from keras_stn.schedules.records import read_records
 
 FIXED = "fixed, best value"
@@ -220,8 +221,10 @@ class Results:
         self.path = path
         self.runs = []
         if path.exists():
-            with path.open(newline="") as file:
-                self.runs = list(csv.DictReader(file))
+            # Without a last line that an interruption has torn.
+            lines = complete_lines(path.read_text(encoding="utf-8"))
+            path.write_text("".join(f"{line}\n" for line in lines))
+            self.runs = list(csv.DictReader(lines))
 
     def find(self, **key):
         """The runs with the given entries."""
@@ -237,9 +240,11 @@ class Results:
         self.runs.append(run)
         names = [*KEY, "validation", "test", "test accuracy"]
         names += ["best epoch", "weight updates", "seconds"]
-        is_new = not self.path.exists()
+        is_new = not self.path.exists() or not self.path.stat().st_size
         with self.path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, names, restval="")
+            writer = csv.DictWriter(
+                file, names, restval="", lineterminator="\n"
+            )
             if is_new:
                 writer.writeheader()
             writer.writerow(run)
@@ -467,7 +472,7 @@ def check_settings(arguments, name):
     path.write_text(json.dumps(settings, indent=2) + "\n")
 
 
-def parse_arguments():
+def parse_arguments(command=None):
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -497,7 +502,7 @@ def parse_arguments():
     add("--xla", action="store_true", help="compile steps also on a CPU")
     add("--verbose", action="store_true", help="print every epoch")
     add("--output", type=pathlib.Path, default="results/schedule-table")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(command)
     if arguments.seeds < 1:
         parser.error("--seeds must be at least 1")
     if arguments.data_dir and arguments.problem == "both":

@@ -50,7 +50,8 @@ def lstm_language_model(
     Args:
         vocabulary_size: Integer, the number of words, padding counted.
         tuned: Boolean. If `False`, the same network with the same
-            regularization at fixed values, an ordinary Keras model.
+            regularization at fixed values, an ordinary Keras model. Or a list
+            of the names of those to tune, the others being fixed.
         values: Dictionary from names of hyperparameters to the values they
             start from, or are fixed at; the rest as in the table.
         units: Integer, the units of the LSTM layers but the last.
@@ -67,7 +68,8 @@ def lstm_language_model(
         logits of shape `(batch_size, length, vocabulary_size)`.
 
     Raises:
-        ValueError: If `values` has an unknown name or a value out of range.
+        ValueError: If `values` or `tuned` has an unknown name, or a value is
+            out of range.
 
     Example:
 

@@ -184,6 +184,17 @@ def test_unknown_name_gets_a_sentence(name):
         build(name, values={"drop": 0.1})
 
 
+def test_only_named_hyperparameters_are_tuned():
+    names = ["dropout_conv_2", "cutout_holes"]
+    values = {"dropout_conv_2": 0.3, "hue": 0.4}
+    network = build("small_cnn", values=values, tuned=names)
+    starts = {h.name: h.default for h in find_declarations(network)}
+    assert starts == {"cutout_holes": 1, "dropout_conv_2": 0.3}
+    assert network.get_layer("dropout_conv_1").rate == 0.05
+    with pytest.raises(ValueError, match=r"`tuned` names .*\['drop'\]"):
+        build("small_cnn", tuned=["drop"])
+
+
 def test_value_out_of_range_gets_a_sentence():
     with pytest.raises(ValueError, match="Received: default=2.0"):
         build("small_cnn", values={"hue": 2.0})

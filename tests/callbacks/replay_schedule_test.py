@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import keras_stn as stn
+from keras_stn.hyperparameters import step
 from tests.callbacks import replay_program
 from tests.callbacks.replay_program import UPDATES
 from tests.callbacks.replay_program import X
@@ -138,6 +139,65 @@ def test_fixed_at_the_start_trains_as_without_a_schedule(mode):
     np.testing.assert_array_equal(runs[0][1], runs[1][1])
     for plain, replayed in zip(runs[0][0], runs[1][0]):
         np.testing.assert_array_equal(plain, replayed)
+
+
+def make_noisy(**starts):
+    """A layer of every kind that acts in training."""
+
+    def at(name, kind=stn.Float, low=0.0, high=0.9, **kwargs):
+        return kind(name, low, high, starts.get(name, low), **kwargs)
+
+    shared = {"per_example": False}
+    return keras.Sequential(
+        [
+            keras.Input((6, 6, 3)),
+            stn.layers.RandomHue(at("hue")),
+            stn.layers.RandomContrast(at("contrast")),
+            stn.layers.RandomRotation(at("rotation")),
+            stn.layers.RandomZoom(at("zoom")),
+            stn.layers.RandomCutout(
+                at("holes", stn.Int, 0, 3), at("length", stn.Int, 0, 4)
+            ),
+            stn.layers.GaussianNoise(at("noise")),
+            stn.layers.GaussianDropout(at("gaussian")),
+            stn.layers.SpatialDropout2D(at("maps")),
+            keras.layers.Reshape((6, 18)),
+            stn.layers.HyperLSTM(
+                4,
+                return_sequences=True,
+                dropout=at("dropout"),
+                recurrent_dropout=at("recurrent"),
+                recurrent_dropconnect=at("dropconnect", **shared),
+            ),
+            stn.layers.VariationalDropout(at("variational")),
+            stn.layers.ActivityRegularization(at("alpha")),
+        ]
+    )
+
+
+def test_every_layer_follows_the_schedule():
+    values = {
+        **{"hue": 0.3, "contrast": 0.4, "rotation": 0.1, "zoom": 0.2},
+        **{"holes": 2, "length": 3, "noise": 0.2, "gaussian": 0.3},
+        **{"maps": 0.4, "dropout": 0.2, "recurrent": 0.3, "alpha": 0.5},
+        **{"dropconnect": 0.4, "variational": 0.3},
+    }
+    images = np.random.default_rng(0).uniform(0, 255, (8, 6, 6, 3))
+    results = []
+    for starts, replayed in ((values, {}), ({}, values), ({}, {})):
+        keras.utils.set_random_seed(0)
+        network = make_noisy(**starts)
+        declarations = stn.callbacks.replay_schedule.find_declarations(network)
+        assert {h.name for h in declarations} == values.keys()
+        schedule = stn.schedules.Fixed(replayed)
+        with step.replayed(
+            {h.name: schedule(0, h) for h in declarations if replayed}
+        ):
+            outputs = network(images, training=True)
+        results.append((outputs, *network.losses))
+    for expected, actual, other in zip(*results):
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
+        assert not np.allclose(other, expected, rtol=1e-2)
 
 
 def test_rate_that_is_replayed_is_dropped():
