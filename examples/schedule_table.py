@@ -72,7 +72,7 @@ class Language:
     }
     quick = {
         "grid": [0.2, 0.4, 0.6],
-        "epochs": 8,
+        "epochs": 16,
         "train_size": 12_000,
         "validation_size": 4000,
         "test_size": 4000,
@@ -344,7 +344,7 @@ class Experiment:
                 arguments.hyper_learning_rate
             )
             driver = stn.callbacks.ScheduleLogger(
-                self.schedule_path(seed), update_freq="batch"
+                self.schedule_path(seed), "batch"
             )
         else:
             driver = stn.callbacks.ReplaySchedule(schedule)
