@@ -47,7 +47,9 @@ def test_the_tree_brings_weights_and_every_optimizer():
     other.set_state_tree(model.get_state_tree("numpy_array"))
     for name in ("optimizer", "hyper_optimizer", "scale_optimizer"):
         assert_equal(getattr(other, name), getattr(model, name))
-    assert_equal(other, model)
+    # Keras names random seeds by their number, so each model has its own.
+    for one, same in zip(other.weights, model.weights):
+        np.testing.assert_array_equal(one, same, err_msg=same.path)
 
 
 def test_weights_of_other_names_are_refused():
