@@ -53,7 +53,8 @@ def test_the_tree_brings_weights_and_every_optimizer():
 
 
 def test_weights_of_other_names_are_refused():
-    model, other = (make_trained(make_sequential()) for _ in range(2))
+    model = make_trained(make_sequential())
+    other = stn.SelfTuningModel(make_sequential(), name="tuned")
     tree = model.get_state_tree("numpy_array")
     with pytest.raises(ValueError, match=r"unknown names, .*'sequential.*'"):
         other.set_state_tree(tree)
