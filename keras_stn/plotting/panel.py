@@ -26,7 +26,7 @@ class Line:
     @property
     def is_whole(self):
         """Whether it goes in steps, like an `Int`."""
-        return self.lower is not None and bool(np.all(self.y % 1 == 0))
+        return bool(np.all(self.y % 1 == 0))
 
     @property
     def label(self):
@@ -42,11 +42,13 @@ class Panel:
         title: String.
         unit: String, the name of the axis.
         lines: List of `Line`, at least one.
+        is_metrics: Boolean, whether they are losses and metrics.
     """
 
     title: str
     unit: str
     lines: list
+    is_metrics: bool = False
 
     @property
     def may_be_log(self):

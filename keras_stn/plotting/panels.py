@@ -23,7 +23,7 @@ RULES = (
     ),
     (
         "Penalties",
-        "weight of the penalty",
+        "weight",
         ("alpha", "beta", "l1", "l2", "orthogonal", "penalty", "activity"),
     ),
 )

@@ -31,8 +31,9 @@ def plot_schedule(source, groups=None, metrics=None):
 
     The band around a line is as wide as its perturbation: one scale below and
     above. At the right end of a line stand its name, its first and its last
-    value. Penalties, strengths and losses get a logarithmic axis where the
-    largest value is a hundred times the smallest.
+    value. Strengths, penalties and others get a logarithmic axis where the
+    largest value is a hundred times the smallest. Losses may begin above the
+    top of their panel: its range leaves out a first twentieth of training.
 
     Args:
         source: Path of a file that `keras_stn.callbacks.ScheduleLogger` wrote,
@@ -78,19 +79,18 @@ def plot_schedule(source, groups=None, metrics=None):
     if groups is None:
         groups = group_by_name(names)
     check_columns(records, groups, metrics)
-    if metrics is None:
-        title, metrics = "Losses", [n for n in LOSSES if n in records]
-    else:
-        title = "Metrics"
     x, x_label = find_time(records)
-    panels = [
-        Panel(title, unit, lines)
-        for title, unit, columns in (
-            (title, "loss" if title == "Losses" else "value", metrics),
-            *((title, find_unit(n), n) for title, n in groups.items()),
-        )
-        if (lines := make_lines(records, columns, x))
+    if metrics is None:
+        losses = [name for name in LOSSES if name in records]
+        panels = [Panel("Losses", "loss", make_lines(records, losses, x), True)]
+    else:
+        lines = make_lines(records, metrics, x)
+        panels = [Panel("Metrics", "value", lines, True)]
+    panels += [
+        Panel(title, find_unit(columns), make_lines(records, columns, x))
+        for title, columns in groups.items()
     ]
+    panels = [panel for panel in panels if panel.lines]
     if not panels:
         raise ValueError(
             "The schedule has nothing to draw: no hyperparameter, which is a "

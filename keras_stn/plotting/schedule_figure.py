@@ -31,7 +31,7 @@ DECADES = 100.0
 
 # Inches, and points of text.
 LEFT, BOTTOM, AXES_WIDTH = 0.75, 0.6, 5.0
-TITLE_HEIGHT, SPACE, LEAST_HEIGHT = 0.32, 0.1, 0.95
+TITLE_HEIGHT, SPACE, LEAST_HEIGHT = 0.32, 0.12, 1.3
 LEADER, PADDING = 0.3, 0.1
 TEXT, TITLE = 8.5, 10.0
 LINE_HEIGHT = 1.35 * TEXT / 72
@@ -129,11 +129,23 @@ def draw(axes, panel):
             label=line.name,
             **look,
         )
+    if panel.is_metrics:
+        # The first steps are often far above all that follows.
+        values = np.concatenate([after_start(line) for line in panel.lines])
+        low, high = values.min(), values.max()
+        margin = 0.05 * (high - low or abs(high) or 1.0)
+        axes.set_ylim(low - margin, high + margin)
+        return
     values = np.concatenate([line.y for line in panel.lines])
     if panel.may_be_log and spans_decades(values):
         axes.set_yscale("log")
     elif values.min() >= 0:
         axes.set_ylim(bottom=0)
+
+
+def after_start(line):
+    """A line's values but those of the first twentieth of its time."""
+    return line.y[line.x >= 0.95 * line.x[0] + 0.05 * line.x[-1]]
 
 
 def looks():
