@@ -30,7 +30,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DECADES = 100.0
 
 # Inches, and points of text.
-LEFT, BOTTOM, AXES_WIDTH = 0.75, 0.6, 5.0
+LEFT, BOTTOM, AXES_WIDTH = 0.75, 0.52, 5.0
 TITLE_HEIGHT, SPACE, LEAST_HEIGHT = 0.32, 0.12, 1.3
 LEADER, PADDING = 0.3, 0.1
 TEXT, TITLE = 8.5, 10.0
