@@ -15,19 +15,8 @@ def plot_schedule(source, groups=None, metrics=None):
     """Draws how hyperparameters went, and the losses above them.
 
     Hyperparameters of a kind share a panel, and all panels share one axis of
-    time. Their kind is read from the words in their names:
-
-    | panel | words in the name |
-    |---|---|
-    | dropout rates | `dropout`, `dropconnect`, `drop`, `droppath` |
-    | strengths of augmentation | `hue`, `saturation`, `contrast`, \
-`brightness`, `noise`, `scale`, `rotation`, `shear`, `zoom`, `translation`, \
-`shift`, `blur`, `jitter`, `mix`, `mixup`, `cutmix` |
-    | penalties | `alpha`, `beta`, `l1`, `l2`, `orthogonal`, `penalty`, \
-`activity` |
-    | cutout: holes | `holes` |
-    | cutout: side of a hole | `length` |
-    | other hyperparameters | none of these |
+    time. Words in their names tell the kind, such as `dropout`, `hue`, `l2`
+    or `holes`; the page "Pictures of a schedule" lists them all.
 
     The band around a line is as wide as its perturbation: one scale below and
     above. At the right end of a line stand its name, its first and its last
@@ -42,7 +31,7 @@ def plot_schedule(source, groups=None, metrics=None):
             values before the first. A dictionary gets bands if it has the
             columns `NAME_lower` and `NAME_upper`.
         groups: Dictionary from titles of panels to lists of columns, to
-            choose what is drawn and where; or `None` for the panels above.
+            choose what is drawn and where; or `None` to go by their names.
         metrics: List of columns to draw above the hyperparameters, such as
             `["accuracy", "val_accuracy"]`, or `[]` for none. If `None`, the
             losses that there are: `loss`, `tuning_loss`, `val_loss`.
