@@ -182,7 +182,8 @@ def test_groups_and_metrics_choose_what_is_drawn():
     assert "Losses" not in panels(without)
 
 
-def fit(epochs=3):
+@pytest.fixture(scope="module")
+def history():
     network = keras.Sequential(
         [
             keras.Input((3,)),
@@ -196,11 +197,10 @@ def fit(epochs=3):
     model = stn.SelfTuningModel(network)
     model.compile("sgd", loss="mse", hyper_optimizer=keras.optimizers.Adam(0.1))
     x, y = np.ones((8, 3)), np.ones((8, 1))
-    return model.fit(x, y, validation_split=0.5, epochs=epochs, verbose=0)
+    return model.fit(x, y, validation_split=0.5, epochs=3, verbose=0)
 
 
-def test_a_history_is_drawn_with_the_bands_of_its_model():
-    history = fit()
+def test_a_history_is_drawn_with_the_bands_of_its_model(history):
     space = history.model.hyperparameters
     found = panels(stn.plot_schedule(history))
     assert list(found) == [
@@ -221,8 +221,9 @@ def test_a_history_is_drawn_with_the_bands_of_its_model():
     assert found["Strengths of augmentation"].get_xlabel() == "epochs"
 
 
-def test_a_history_and_a_file_of_the_same_numbers_look_the_same(tmp_path):
-    history = fit()
+def test_a_history_and_a_file_of_the_same_numbers_look_the_same(
+    tmp_path, history
+):
     first = stn.plot_schedule(history)
     columns = {"epoch": history.epoch, **history.history}
     for axes in first.axes[1:]:
@@ -242,10 +243,12 @@ def test_a_history_and_a_file_of_the_same_numbers_look_the_same(tmp_path):
             )
 
 
-def test_a_history_with_few_validations_is_drawn_without_them():
-    history = fit(epochs=2)
-    history.history["val_loss"] = history.history["val_loss"][:1]
-    losses = panels(stn.plot_schedule(history))["Losses"]
+def test_a_history_with_few_validations_is_drawn_without_them(history):
+    sparse = keras.callbacks.History()
+    sparse.set_model(history.model)
+    sparse.epoch = history.epoch
+    sparse.history = {**history.history, "val_loss": [1.0]}
+    losses = panels(stn.plot_schedule(sparse))["Losses"]
     names = [li.get_label() for li in losses.lines]
     assert names == ["loss", "tuning_loss"]
 
