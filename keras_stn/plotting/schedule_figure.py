@@ -31,7 +31,8 @@ DECADES = 100.0
 
 # Inches, and points of text.
 LEFT, BOTTOM, AXES_WIDTH = 0.75, 0.52, 5.0
-TITLE_HEIGHT, SPACE, LEAST_HEIGHT = 0.32, 0.12, 1.3
+TITLE_HEIGHT, SPACE = 0.32, 0.12
+LEAST_HEIGHT, HEIGHT_OF_A_LINE = 1.15, 0.22
 LEADER, PADDING = 0.3, 0.1
 TEXT, TITLE = 8.5, 10.0
 LINE_HEIGHT = 1.35 * TEXT / 72
@@ -56,7 +57,7 @@ class ScheduleFigure(Figure):
         width, height = LEFT + AXES_WIDTH, BOTTOM
         width += LEADER + PADDING + measure(canvas, texts)
         heights = [
-            max(LEAST_HEIGHT, LINE_HEIGHT * len(panel.lines))
+            max(LEAST_HEIGHT, HEIGHT_OF_A_LINE * len(panel.lines))
             for panel in panels
         ]
         height += sum(heights) + len(panels) * (TITLE_HEIGHT + SPACE)
@@ -129,6 +130,8 @@ def draw(axes, panel):
             label=line.name,
             **look,
         )
+    if all(line.is_whole for line in panel.lines):
+        axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True))
     if panel.is_metrics:
         # The first steps are often far above all that follows.
         values = np.concatenate([after_start(line) for line in panel.lines])

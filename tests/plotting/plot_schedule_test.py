@@ -155,6 +155,8 @@ def test_whole_numbers_go_in_steps():
     assert holes.get_drawstyle() == "steps-post"
     rate = line(found["Dropout rates"], "dropout_input")
     assert rate.get_drawstyle() == "default"
+    ticks = found["Cutout: holes"].get_yticks()
+    assert np.all(ticks % 1 == 0)
 
 
 def test_the_first_steps_do_not_flatten_the_losses():
