@@ -42,7 +42,8 @@ def plot_schedule(source, groups=None, metrics=None):
 
     Raises:
         ImportError: If matplotlib is not installed.
-        ValueError: If there is nothing to draw, or an unknown column.
+        ValueError: If there is nothing to draw, an unknown column is named,
+            or columns differ in length.
         FileNotFoundError: If there is no such file.
 
     Example:
@@ -110,11 +111,17 @@ def read(source):
         Dictionary of columns.
     """
     records = read_records(source)
-    if "epoch" in records:
+    if hasattr(source, "history"):
         # With `validation_freq`, Keras's history has too few of some, and
         # does not tell of which epochs.
         rows = len(records["epoch"])
         records = {k: v for k, v in records.items() if len(v) == rows}
+    lengths = {name: len(column) for name, column in records.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(
+            "The columns of `source` must have the same length. "
+            f"Received: lengths {lengths}"
+        )
     model = getattr(source, "model", None)
     if hasattr(model, "hyperparameters"):
         records = with_bounds(records, model.hyperparameters.declarations)

@@ -97,10 +97,13 @@ def measure(canvas, texts):
     """The width of the longest text, in inches."""
     font = FontProperties(size=TEXT)
     renderer = canvas.get_renderer()
-    return max(
-        renderer.get_text_width_height_descent(text, font, False)[0]
-        for text in texts
-    ) / (canvas.figure.dpi)
+    return (
+        max(
+            renderer.get_text_width_height_descent(text, font, False)[0]
+            for text in texts
+        )
+        / canvas.figure.dpi
+    )
 
 
 def draw(axes, panel):

@@ -284,11 +284,12 @@ def test_names_are_no_formulas(tmp_path):
         # A loss that was never a number, as when training failed at once.
         ({"epoch": [0], "loss": [math.nan]}, {}, "nothing to draw: no hyper"),
         ({}, {}, "nothing to draw.*Received: 0 rows"),
+        ({"epoch": [0, 1], "x": [1.0]}, {}, "same length.*'x': 1"),
         (COLUMNS, {"groups": {"A": ["hues"]}}, r"`groups`.*\['hues'\]"),
         (COLUMNS, {"metrics": ["acc"]}, r"`metrics`.*Received: \['acc'\]"),
     ],
 )
-def test_nothing_to_draw_gets_a_sentence(source, arguments, message):
+def test_what_cannot_be_drawn_gets_a_sentence(source, arguments, message):
     with pytest.raises(ValueError, match=message):
         stn.plot_schedule(source, **arguments)
 
