@@ -270,12 +270,11 @@ def test_a_notebook_shows_the_figure_and_pyplot_knows_nothing_of_it():
     assert pyplot.get_fignums() == before
 
 
-def test_names_are_no_formulas(tmp_path):
-    names = ["a$b$", "dropout_{x}"]
-    figure = stn.plot_schedule(make_columns(names))
-    figure.savefig(tmp_path / "schedule.svg")
-    text = (tmp_path / "schedule.svg").read_text()
-    assert "a$b$  0.05" in text
+def test_names_are_no_formulas():
+    (axes,) = stn.plot_schedule(column([0.1, 0.2])).axes
+    (text,) = axes.texts
+    # Between two dollar signs matplotlib would set mathematics.
+    assert not text.get_parse_math()
 
 
 @pytest.mark.parametrize(
