@@ -1,2 +1,3 @@
 from keras_stn.callbacks.non_monotonic_decay import NonMonotonicDecay
 from keras_stn.callbacks.progress_logger import ProgressLogger
+from keras_stn.callbacks.schedule_plot import SchedulePlot
