@@ -96,8 +96,11 @@ class TensorBoardSchedule(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         if self._writer is not None:
-            end = import_tensorboard().session_end_pb()
-            self._add(self._last_step, summary=end)
+            tensorboard = import_tensorboard()
+            # TensorFlow's class of the message becomes TensorBoard's own.
+            end = tensorboard.session_end_pb().SerializeToString()
+            summary = tensorboard.Summary.FromString(end)
+            self._add(self._last_step, summary=summary)
         self._close()
         self._read = None
 
