@@ -80,7 +80,8 @@ class ScheduleLogger(keras.callbacks.Callback):
     ...     verbose=0,
     ... )
     >>> import csv
-    >>> rows = list(csv.DictReader(open("schedule.csv")))
+    >>> with open("schedule.csv", newline="") as file:
+    ...     rows = list(csv.DictReader(file))
     >>> [(row["step"], row["epoch"]) for row in rows]
     [('0', '0'), ('1', '0')]
     >>> rows[0]["rate"], rows[0]["loss"]
@@ -159,10 +160,11 @@ class ScheduleLogger(keras.callbacks.Callback):
             "epoch": self._epoch,
             "wall_time": round(time.time(), 3),
         }
+        taken = row | state
         numbers = {
             name: to_number(value)
             for name, value in logs.items()
-            if name not in row | state and is_number(value)
+            if name not in taken and is_number(value)
         }
         return row | numbers | state
 

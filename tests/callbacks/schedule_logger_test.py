@@ -1,6 +1,7 @@
 import copy
 import csv
 import json
+import math
 import pathlib
 import subprocess
 import sys
@@ -181,6 +182,30 @@ def test_epochs_have_a_row_each_and_what_callbacks_before_add(tmp_path):
     validated = np.isfinite(records["val_loss"])
     np.testing.assert_array_equal(validated, [False, False, True])
     assert [file.name for file in tmp_path.iterdir()] == ["schedule.csv"]
+
+
+class Extra(keras.callbacks.Callback):
+    """Adds to the logs what callbacks may add."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["tensor"] = keras.ops.convert_to_tensor(0.1)
+        logs["exact"] = 0.1 + 0.2
+        logs["integer"] = 3
+        logs["infinite"] = math.inf
+        logs.update(text="text", nothing=None, vector=np.ones(2), step=-1)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_entries_of_the_logs_that_are_no_number_are_left_out(tmp_path, suffix):
+    path = tmp_path / f"schedule{suffix}"
+    fit(make_model(), [Extra(), ScheduleLogger(path)], epochs=1)
+    records = read_records(path)
+    assert np.float32(records["tensor"][1]) == np.float32(0.1)
+    assert records["exact"][1] == 0.1 + 0.2
+    assert records["integer"][1] == 3
+    assert np.isnan(records["infinite"]).all()
+    assert records["step"].tolist() == [0, EPOCH]
+    assert not {"text", "nothing", "vector"} & records.keys()
 
 
 def test_every_nth_step_counts_from_the_start_of_an_epoch(tmp_path):

@@ -16,6 +16,7 @@ def test_weights_and_biases_logs_every_hyperparameter(tmp_path, monkeypatch):
     from wandb.integration.keras import WandbMetricsLogger
 
     monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
     with wandb.init(mode="offline", dir=tmp_path) as run:
         callback = WandbMetricsLogger(log_freq="batch")
         history = fit(make_model(), [callback]).history
