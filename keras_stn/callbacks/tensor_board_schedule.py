@@ -20,7 +20,7 @@ class TensorBoardSchedule(keras.callbacks.Callback):
     Keras's own `TensorBoard` callback draws every entry of the logs, the
     hyperparameters among them, against the number of the epoch. This one
     groups them, draws them against the weight updates done, and adds their
-    start, entropy and the table of TensorBoard's HParams page:
+    start, the entropy and a line in the table of TensorBoard's HParams page:
 
     - scalars `hyperparameters/NAME` and `scales/NAME`,
     - scalars `tuning_loss` and `entropy`,
@@ -117,6 +117,7 @@ class TensorBoardSchedule(keras.callbacks.Callback):
         if is_new:
             self._write_hparams(state)
             self._write(state, {})
+            self._writer.flush()
 
     def _write_hparams(self, state):
         hparams = import_tensorboard().hparams
