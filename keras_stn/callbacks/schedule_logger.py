@@ -47,10 +47,10 @@ class ScheduleLogger(keras.callbacks.Callback):
             Missing folders are made.
         freq: `"epoch"`, `"batch"` or a positive integer N, when to write
             beside the start and the end of each epoch: never, after every
-            step of `fit`, or after every N-th of an epoch. A step of a `SelfTuningModel` is a cycle
-            of `train_steps` weight updates. If the model is compiled with
-            `steps_per_execution`, a row is written after those executions
-            that pass another N-th step.
+            step of `fit`, or after every N-th of an epoch. A step of a
+            `SelfTuningModel` is a cycle of `train_steps` weight updates. If
+            the model is compiled with `steps_per_execution`, a row is written
+            after those executions that pass another N-th step.
 
     Raises:
         ValueError: If an argument is not one of these; from `fit`, if the
