@@ -194,7 +194,6 @@ def test_the_tuning_loss_can_stop_training_and_choose_the_best(tmp_path):
 
 
 def test_loggers_get_every_entry(tmp_path):
-    pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing import event_accumulator
 
     seen = []
@@ -223,7 +222,6 @@ def test_loggers_get_every_entry(tmp_path):
 
 
 def test_orbax_writes_all_that_training_goes_on_with(tmp_path):
-    pytest.importorskip("orbax.checkpoint")
     model = make_model()
     save = keras.callbacks.OrbaxCheckpoint(tmp_path)
     fit(model, [save], epochs=2)

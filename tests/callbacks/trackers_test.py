@@ -1,6 +1,9 @@
 """Experiment trackers log hyperparameters through callbacks of their own."""
 
-import pytest
+import mlflow
+import wandb
+from mlflow.keras import MlflowCallback
+from wandb.integration.keras import WandbMetricsLogger
 
 from tests.callbacks.tuned_model import CYCLES
 from tests.callbacks.tuned_model import NAMES
@@ -12,9 +15,6 @@ LOGGED = ["loss", *NAMES, *(f"{name}_scale" for name in NAMES)]
 
 
 def test_weights_and_biases_logs_every_hyperparameter(tmp_path, monkeypatch):
-    wandb = pytest.importorskip("wandb")
-    from wandb.integration.keras import WandbMetricsLogger
-
     monkeypatch.setenv("WANDB_SILENT", "true")
     monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
     with wandb.init(mode="offline", dir=tmp_path) as run:
@@ -32,11 +32,9 @@ def test_mlflow_logs_every_hyperparameter(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     # Without it MLflow wants a database.
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    mlflow = pytest.importorskip("mlflow")
-    mlflow_keras = pytest.importorskip("mlflow.keras")
     mlflow.set_tracking_uri((tmp_path / "runs").as_uri())
     with mlflow.start_run() as run:
-        callback = mlflow_keras.MlflowCallback(
+        callback = MlflowCallback(
             log_every_epoch=False, log_every_n_steps=UPDATES
         )
         history = fit(make_model(), [callback]).history
