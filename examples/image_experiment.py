@@ -32,32 +32,6 @@ QUICK = {
     "simple_cnn": (8000, 12),
     "mlp": (8000, 25),
 }
-# The lines of a picture: dropouts, jitters and geometry, cutout.
-GROUPS = {
-    "dropout rates": ("dropout",),
-    "strengths of augmentation": (
-        "brightness",
-        "contrast",
-        "saturation",
-        "hue",
-        "input_scale",
-        "rotation",
-        "shear",
-        "zoom",
-        "translation",
-    ),
-    "cutout": ("cutout",),
-}
-# Okabe and Ito's colours, which the colour-blind can tell apart.
-COLORS = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-    "#000000",
-)
 
 
 def build(build_network, arguments):
@@ -111,7 +85,10 @@ def train(model, data, arguments):
         ),
     ]
     if is_tuned:
-        callbacks.append(ValuesOfBestEpoch(arguments.output / "values.json"))
+        callbacks += [
+            ValuesOfBestEpoch(arguments.output / "values.json"),
+            stn.callbacks.SchedulePlot(arguments.output / "schedules.png"),
+        ]
     begin = time.perf_counter()
     history = model.fit(
         *training,
@@ -195,45 +172,6 @@ def print_values(model, history, best):
             f"{name:<18} {declaration.default:>9.3f} "
             f"{history[name][best]:>12.3f} {history[name][-1]:>12.3f}"
         )
-
-
-def draw_schedules(model, history, path):
-    """Draws every hyperparameter over the epochs, in the paper's groups."""
-    groups = {
-        title: names
-        for title, starts in GROUPS.items()
-        if (
-            names := [
-                name
-                for name in model.hyperparameters.names
-                if name.startswith(starts)
-            ]
-        )
-    }
-    figure, grid = pyplot.subplots(
-        1,
-        len(groups),
-        figsize=(4.2 * len(groups), 3.8),
-        layout="constrained",
-        squeeze=False,
-    )
-    defaults = {h.name: h.default for h in model.hyperparameters.declarations}
-    for axes, (title, names) in zip(grid[0], groups.items()):
-        for i, name in enumerate(names):
-            axes.plot(
-                range(len(history[name]) + 1),
-                [defaults[name], *history[name]],
-                color=COLORS[i % len(COLORS)],
-                linestyle="-" if i < len(COLORS) else "--",
-                label=name,
-            )
-        axes.set(xlabel="epoch", title=title, ylim=(0, None))
-        if title == "cutout":
-            axes.set(ylabel="holes; pixels a side")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize="small")
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
 
 
 def augment(network, images, sample):
@@ -377,7 +315,6 @@ def run(arguments, load, prefix):
     history, seconds = train(model, data, arguments)
     report(model, history, seconds, data, arguments)
     if isinstance(model, stn.SelfTuningModel):
-        draw_schedules(model, history, arguments.output / "schedules.png")
         draw_augmented(
             model,
             json.loads((arguments.output / "values.json").read_text()),

@@ -38,7 +38,6 @@ import keras
 import matplotlib
 import numpy as np
 from grammar import write_text
-from image_experiment import COLORS
 from image_experiment import ValuesOfBestEpoch
 from image_experiment import fixed_values
 from image_experiment import print_values
@@ -50,14 +49,16 @@ from keras_stn.datasets import language
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
-RATES = (
-    "dropout_output",
-    "dropout_hidden",
-    "dropout_input",
-    "dropout_embedding",
-    "dropconnect",
+# Okabe and Ito's colours, which the colour-blind can tell apart.
+COLORS = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
 )
-PENALTIES = ("alpha", "beta")
 QUICK = {
     "train_words": 30_000,
     "validation_words": 6_000,
@@ -180,7 +181,13 @@ def train(model, data, arguments, folder):
         ),
     ]
     if is_tuned:
-        callbacks.append(ValuesOfBestEpoch(folder / "values.json"))
+        callbacks += [
+            ValuesOfBestEpoch(folder / "values.json"),
+            stn.callbacks.SchedulePlot(
+                folder / "schedules.png",
+                metrics=["perplexity", "val_perplexity"],
+            ),
+        ]
     else:
         callbacks.append(ResetStates())
     begin = time.perf_counter()
@@ -221,36 +228,6 @@ def report(model, history, seconds, data, folder):
         print_values(model, history, best)
 
 
-def draw_schedules(starts, history, path):
-    """Draws every hyperparameter, and the perplexities.
-
-    Args:
-        starts: Dictionary from hyperparameters' names to starting values.
-        history: Dictionary from names to lists, a number an epoch.
-        path: Path of the picture.
-    """
-    figure, (left, middle, right) = pyplot.subplots(
-        1, 3, figsize=(12.5, 3.8), layout="constrained"
-    )
-    epochs = range(len(history["loss"]) + 1)
-    for axes, names in ((left, RATES), (middle, PENALTIES)):
-        for name, color in zip(names, COLORS):
-            values = [starts[name], *history[name]]
-            axes.plot(epochs, values, color=color, label=name)
-    left.set(xlabel="epoch", title="dropout rates", ylim=(0, None))
-    middle.set(xlabel="epoch", title="activation penalties", ylim=(0, None))
-    for prefix, label in (("", "training"), ("val_", "validation")):
-        right.plot(epochs[1:], history[f"{prefix}perplexity"], label=label)
-    right.set(xlabel="epoch", title="perplexity", yscale="log")
-    right.yaxis.set_major_formatter("{x:.0f}")
-    right.yaxis.set_minor_formatter("{x:.0f}")
-    for axes in (left, middle, right):
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize="small")
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
-
-
 def draw_starts(logs, path):
     """Draws the output dropout of runs that began at different values.
 
@@ -285,10 +262,6 @@ def run(vocabulary_size, data, arguments, folder, values=None):
     model = build(vocabulary_size, arguments, values)
     history, seconds = train(model, data, arguments, folder)
     report(model, history, seconds, data, folder)
-    if isinstance(model, stn.SelfTuningModel):
-        declarations = model.hyperparameters.declarations
-        starts = {h.name: h.default for h in declarations}
-        draw_schedules(starts, history, folder / "schedules.png")
 
 
 def parse_arguments():

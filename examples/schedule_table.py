@@ -344,7 +344,7 @@ class Experiment:
                 arguments.hyper_learning_rate
             )
             driver = stn.callbacks.ScheduleLogger(
-                self.schedule_path(seed), "batch"
+                self.schedule_path(seed), freq="batch"
             )
         else:
             driver = stn.callbacks.ReplaySchedule(schedule)

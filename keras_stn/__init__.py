@@ -8,4 +8,5 @@ from keras_stn import schedules
 from keras_stn.hyperparameters import Float
 from keras_stn.hyperparameters import Int
 from keras_stn.models.self_tuning_model import SelfTuningModel
+from keras_stn.plotting import plot_schedule
 from keras_stn.version import __version__

@@ -2,4 +2,5 @@ from keras_stn.callbacks.non_monotonic_decay import NonMonotonicDecay
 from keras_stn.callbacks.progress_logger import ProgressLogger
 from keras_stn.callbacks.replay_schedule import ReplaySchedule
 from keras_stn.callbacks.schedule_logger import ScheduleLogger
+from keras_stn.callbacks.schedule_plot import SchedulePlot
 from keras_stn.callbacks.tensor_board_schedule import TensorBoardSchedule

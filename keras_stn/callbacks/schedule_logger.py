@@ -45,13 +45,12 @@ class ScheduleLogger(keras.callbacks.Callback):
     Args:
         path: String or `PathLike`, a file that ends in `.csv` or `.jsonl`.
             Missing folders are made.
-        update_freq: `"epoch"`, `"batch"` or a positive integer N, as for
-            `keras.callbacks.TensorBoard`: when to write, beside the start
-            and the end of each epoch: after every step of `fit`, or after
-            every N-th of an epoch. A step of a `SelfTuningModel` is a cycle
-            of `train_steps` weight updates. If the model is compiled with
-            `steps_per_execution`, a row is written after those executions
-            that pass another N-th step.
+        freq: `"epoch"`, `"batch"` or a positive integer N, when to write
+            beside the start and the end of each epoch: never, after every
+            step of `fit`, or after every N-th of an epoch. A step of a
+            `SelfTuningModel` is a cycle of `train_steps` weight updates. If
+            the model is compiled with `steps_per_execution`, a row is written
+            after those executions that pass another N-th step.
 
     Raises:
         ValueError: If an argument is not one of these; from `fit`, if the
@@ -80,18 +79,19 @@ class ScheduleLogger(keras.callbacks.Callback):
     ...     verbose=0,
     ... )
     >>> import csv
-    >>> rows = list(csv.DictReader(open("schedule.csv")))
+    >>> with open("schedule.csv", newline="") as file:
+    ...     rows = list(csv.DictReader(file))
     >>> [(row["step"], row["epoch"]) for row in rows]
     [('0', '0'), ('1', '0')]
     >>> rows[0]["rate"], rows[0]["loss"]
     ('0.5', '')
     """
 
-    def __init__(self, path, update_freq="epoch"):
+    def __init__(self, path, freq="epoch"):
         super().__init__()
         self.path = os.fspath(path)
-        self.update_freq = update_freq
-        self._frequency = UpdateFrequency(update_freq)
+        self.freq = freq
+        self._frequency = UpdateFrequency("freq", freq)
         self._file = ScheduleFile(self.path)
         # Keras need not wait for each batch to call what then does nothing.
         self.async_safe = self._frequency.is_epoch
@@ -108,7 +108,6 @@ class ScheduleLogger(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
-        self._frequency.begin_epoch()
         if not self._has_begun:
             # Not when training begins: another callback may restore weights
             # then.
@@ -116,7 +115,7 @@ class ScheduleLogger(keras.callbacks.Callback):
             self._begin()
 
     def on_train_batch_end(self, batch, logs=None):
-        if self._frequency.is_due(batch):
+        if self._frequency.is_due(batch, self.model.steps_per_execution):
             self._try_to_write(logs or {})
 
     def on_epoch_end(self, epoch, logs=None):
@@ -159,10 +158,11 @@ class ScheduleLogger(keras.callbacks.Callback):
             "epoch": self._epoch,
             "wall_time": round(time.time(), 3),
         }
+        taken = row | state
         numbers = {
             name: to_number(value)
             for name, value in logs.items()
-            if name not in row | state and is_number(value)
+            if name not in taken and is_number(value)
         }
         return row | numbers | state
 

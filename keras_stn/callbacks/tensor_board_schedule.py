@@ -20,7 +20,7 @@ class TensorBoardSchedule(keras.callbacks.Callback):
     Keras's own `TensorBoard` callback draws every entry of the logs, the
     hyperparameters among them, against the number of the epoch. This one
     groups them, draws them against the weight updates done, and adds their
-    start, entropy and the table of TensorBoard's HParams page:
+    start, the entropy and a line in the table of TensorBoard's HParams page:
 
     - scalars `hyperparameters/NAME` and `scales/NAME`,
     - scalars `tuning_loss` and `entropy`,
@@ -67,7 +67,7 @@ class TensorBoardSchedule(keras.callbacks.Callback):
         import_tensorboard()
         self.log_dir = os.fspath(log_dir)
         self.update_freq = update_freq
-        self._frequency = UpdateFrequency(update_freq)
+        self._frequency = UpdateFrequency("update_freq", update_freq)
         self._writer = None
         # Keras need not wait for each batch to call what then does nothing.
         self.async_safe = self._frequency.is_epoch
@@ -78,14 +78,13 @@ class TensorBoardSchedule(keras.callbacks.Callback):
         self._close()
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._frequency.begin_epoch()
         if self._writer is None:
             # Not when training begins: another callback may restore weights
             # then.
             self._begin()
 
     def on_train_batch_end(self, batch, logs=None):
-        if self._frequency.is_due(batch):
+        if self._frequency.is_due(batch, self.model.steps_per_execution):
             self._write(self._read(), logs or {})
 
     def on_epoch_end(self, epoch, logs=None):
@@ -96,8 +95,11 @@ class TensorBoardSchedule(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         if self._writer is not None:
-            end = import_tensorboard().session_end_pb()
-            self._add(self._last_step, summary=end)
+            tensorboard = import_tensorboard()
+            # TensorFlow's class of the message becomes TensorBoard's own.
+            end = tensorboard.session_end_pb().SerializeToString()
+            summary = tensorboard.Summary.FromString(end)
+            self._add(self._last_step, summary=summary)
         self._close()
         self._read = None
 
@@ -114,6 +116,7 @@ class TensorBoardSchedule(keras.callbacks.Callback):
         if is_new:
             self._write_hparams(state)
             self._write(state, {})
+            self._writer.flush()
 
     def _write_hparams(self, state):
         hparams = import_tensorboard().hparams

@@ -10,37 +10,37 @@ class UpdateFrequency:
     writes at the same steps as one that was not.
 
     Args:
-        update_freq: `"epoch"` for no batch at all, `"batch"` for every one,
-            or a positive integer N for every N-th. If several batches are
-            executed at once, for those after which another N were passed.
+        argument: String, what the callback calls its argument.
+        value: `"epoch"` for no batch at all, `"batch"` for every one, or a
+            positive integer N for every N-th. If several batches are executed
+            at once, for those executions that pass another N-th.
 
     Raises:
-        ValueError: If it is something else.
+        ValueError: If `value` is something else.
     """
 
-    def __init__(self, update_freq):
-        if not (update_freq in ("epoch", "batch") or is_count(update_freq, 1)):
+    def __init__(self, argument, value):
+        if not (value in ("epoch", "batch") or is_count(value, 1)):
             raise ValueError(
-                "`update_freq` must be 'epoch', 'batch' or a positive "
-                f"integer. Received: update_freq={update_freq!r}"
+                f"`{argument}` must be 'epoch', 'batch' or a positive integer. "
+                f"Received: {argument}={value!r}"
             )
-        self._period = {"epoch": None, "batch": 1}.get(update_freq, update_freq)
-        self._periods = 0
+        self._period = {"epoch": None, "batch": 1}.get(value, value)
 
     @property
     def is_epoch(self):
         return self._period is None
 
-    def begin_epoch(self):
-        self._periods = 0
-
-    def is_due(self, batch):
-        """Whether to write after a batch.
+    def is_due(self, batch, steps_per_execution):
+        """Whether to write after an execution.
 
         Args:
-            batch: Integer, the index in the epoch of the batch just done.
+            batch: Integer, the index in the epoch of the last batch done.
+            steps_per_execution: Integer, the batches of one execution.
         """
         if self._period is None:
             return False
-        before, self._periods = self._periods, (batch + 1) // self._period
-        return self._periods != before
+        done = batch + 1
+        return (
+            done // self._period != (done - steps_per_execution) // self._period
+        )

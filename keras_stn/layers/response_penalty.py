@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_stn import backend
 from keras_stn.hyperparameters.step import current_sample
 
 # Rows that get a kernel of their own; more of them than this would take memory
@@ -38,6 +39,11 @@ class ResponsePenalty(keras.regularizers.Regularizer):
         if sample is None or not self.layer.responds:
             return self.regularizer(weight)
         response = getattr(self.layer, f"response_{self.name}")
+        # Each variable is read once. Where it is read for each product anew,
+        # TensorFlow's graph optimizer forgets that the reads come before the
+        # optimizer's update, and a step's gradients are now and then those
+        # of weights that are already updated.
+        weight, response = backend.read_all([weight, response])
         gates = self.layer.gates(self.name, sample, weight.dtype)
         gates = self.layer.spread_gates(self.name, gates)
         strengths = self.regularizer.current_strengths()

@@ -2,6 +2,8 @@
 
 import keras
 
+KINDS = ("", "val_")
+
 
 def check_arguments(network, train_steps, tuning_steps, groups, entropy_weight):
     """Raises a sentence about the first argument that cannot be used."""
@@ -35,11 +37,14 @@ def check_arguments(network, train_steps, tuning_steps, groups, entropy_weight):
 
 def check_names(names, metrics):
     """Raises a sentence if a hyperparameter's name hides another log."""
+    # The last three are entries that Keras's callbacks add.
     taken = {
-        "loss",
         "tuning_loss",
         "skipped_tuning_steps",
-        *metrics,
+        *(f"{kind}{name}" for name in ("loss", *metrics) for kind in KINDS),
+        "epoch",
+        "batch",
+        "learning_rate",
         *(f"{name}_scale" for name in names),
     }
     for name in names:

@@ -1,5 +1,6 @@
 """Callbacks that `fit` adds to the user's."""
 
+import math
 import warnings
 
 import keras
@@ -20,10 +21,10 @@ class TuningSchedule(keras.callbacks.Callback):
     def __init__(self, alternation, warmup_epochs):
         super().__init__()
         self._alternation = alternation
-        self._warmup_epochs = warmup_epochs
+        self.warmup_epochs = warmup_epochs
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._alternation.is_tuning = epoch >= self._warmup_epochs
+        self._alternation.is_tuning = epoch >= self.warmup_epochs
         self.model.streams.reset("training")
 
 
@@ -43,6 +44,54 @@ class SkippedSteps(keras.callbacks.Callback):
             )
 
 
+class FinalAverages(keras.callbacks.Callback):
+    """Ends training at the averages that the hyperparameters' optimizers keep.
+
+    As Keras does with the weights, if their optimizer has `use_ema=True`.
+    """
+
+    def on_train_end(self, logs=None):
+        model, space = self.model, self.model.hyperparameters
+        for optimizer, variable in (
+            (model.hyper_optimizer, space.location),
+            (model.scale_optimizer, space.raw_scale),
+        ):
+            # Before the first step the averages are zeros.
+            if int(optimizer.iterations):
+                optimizer.finalize_variable_values([variable])
+        # Averages are taken before a tuning step clips.
+        space.location.assign(space.clip(space.location))
+
+
+def check_monitors(callbacks, warmup_epochs):
+    """Raises a sentence about a callback that the warm-up would mislead.
+
+    Args:
+        callbacks: List of Keras callbacks.
+        warmup_epochs: Integer, the epochs whose `tuning_loss` is NaN.
+
+    Raises:
+        ValueError: If a callback takes a NaN for the best `tuning_loss`,
+            which no later one could improve on.
+    """
+    for callback in callbacks:
+        if (
+            getattr(callback, "monitor", None) == "tuning_loss"
+            # Whether it looks for the best, and has no bound to begin with.
+            and getattr(callback, "best", math.inf) is None
+            and getattr(callback, "save_best_only", True)
+            and getattr(callback, "start_from_epoch", 0) < warmup_epochs
+        ):
+            raise ValueError(
+                "During `warmup_epochs` there is no `tuning_loss`, and "
+                f"`{type(callback).__name__}` would take its NaN for the "
+                "best. Pass it `start_from_epoch=warmup_epochs` if it is an "
+                "`EarlyStopping`, `initial_value_threshold=math.inf` if it "
+                "saves the model, or let it monitor 'val_loss'. Received: "
+                f"warmup_epochs={warmup_epochs}, monitor='tuning_loss'"
+            )
+
+
 def with_own_callbacks(callbacks, verbose, schedule):
     """The user's callbacks, behind those that every `fit` needs.
 
@@ -54,8 +103,9 @@ def with_own_callbacks(callbacks, verbose, schedule):
     Returns:
         What Keras's `fit` takes as `callbacks`.
     """
-    own = [schedule, SkippedSteps()]
+    own = [schedule, SkippedSteps(), FinalAverages()]
     if isinstance(callbacks, keras.callbacks.CallbackList):
+        check_monitors(callbacks.callbacks, schedule.warmup_epochs)
         for callback in own:
             callbacks.append(callback)
         return callbacks
@@ -64,6 +114,7 @@ def with_own_callbacks(callbacks, verbose, schedule):
         for callback in keras.tree.flatten(callbacks)
         if callback is not None
     ]
+    check_monitors(callbacks, schedule.warmup_epochs)
     if verbose and not any(
         isinstance(c, keras.callbacks.ProgbarLogger) for c in callbacks
     ):

@@ -4,6 +4,10 @@ from keras.src.export.export_utils import get_input_signature
 
 from keras_stn.hyperparameters import hyperparameter
 
+# Keras knows of one optimizer, that of the weights.
+FURTHER_OPTIMIZERS = ("hyper_optimizer", "scale_optimizer")
+SEED_STATE = "seed_generator_state"
+
 
 class ModelSaving:
     """Mixin of `SelfTuningModel`: what is saved and exported of it."""
@@ -40,8 +44,49 @@ class ModelSaving:
         super().load_own_variables(store)
 
     def _seed_states(self):
-        states = [v for v in self.variables if v.name == "seed_generator_state"]
+        states = [v for v in self.variables if v.name == SEED_STATE]
         return {f"seed_{i}": state for i, state in enumerate(states)}
+
+    # What `keras.callbacks.OrbaxCheckpoint` writes, and Keras reads of it.
+    def get_state_tree(self, value_format="backend_tensor"):
+        tree = super().get_state_tree(value_format)
+        for name in FURTHER_OPTIMIZERS:
+            tree["optimizer_variables"][name] = self._create_nested_dict(
+                getattr(self, name).variables, value_format
+            )
+        return tree
+
+    def set_state_tree(self, state_tree):
+        self._check_paths(state_tree)
+        super().set_state_tree(state_tree)
+        states = state_tree.get("optimizer_variables", {})
+        for name in FURTHER_OPTIMIZERS:
+            if name in states:
+                self._assign_variable_values(
+                    getattr(self, name).variables,
+                    self._flatten_nested_dict(states[name]),
+                )
+
+    def _check_paths(self, state_tree):
+        # Keras passes over what it does not find, and so would go on with
+        # the weights it has.
+        known = {variable.path for variable in self.variables}
+        unknown = [
+            path
+            for kind in ("trainable_variables", "non_trainable_variables")
+            for path in self._flatten_nested_dict(state_tree.get(kind, {}))
+            if path not in known and not path.endswith(SEED_STATE)
+        ]
+        if unknown:
+            raise ValueError(
+                "The state holds weights that the model has under other "
+                "names. `keras.models.load_model` gives the layers of a "
+                "`keras.Sequential` other names than they had; make the model "
+                "by the code that made it first, in a new process, and call "
+                "its `load_weights`. "
+                f"Received: {len(unknown)} unknown names, one of them "
+                f"{unknown[0]!r}"
+            )
 
     def get_config(self):
         return {
@@ -69,7 +114,7 @@ class ModelSaving:
     def get_compile_config(self):
         config = super().get_compile_config()
         if config:
-            for name in ("hyper_optimizer", "scale_optimizer"):
+            for name in FURTHER_OPTIMIZERS:
                 config[name] = keras.saving.serialize_keras_object(
                     getattr(self, name)
                 )

@@ -369,7 +369,8 @@ class SelfTuningModel(AlternatingSteps, ModelSaving, keras.Model):
 
         Raises:
             ValueError: If there are no data to tune on, or data are empty or
-                do not fit the network.
+                do not fit the network, or the warm-up would mislead a
+                callback that monitors the `tuning_loss`.
         """
         self._assert_compile_called("fit")
         if not is_count(warmup_epochs, 0):

@@ -113,7 +113,7 @@ def test_replay_uses_what_the_self_tuned_network_used(tmp_path):
         shuffle=False,
         verbose=0,
         validation_data=(X[:16], Y[:16]),
-        callbacks=[stn.callbacks.ScheduleLogger(path, "batch")],
+        callbacks=[stn.callbacks.ScheduleLogger(path, freq="batch")],
     )
     used = inner.get_layer("seen").seen()
     assert len(set(used)) == UPDATES // 2

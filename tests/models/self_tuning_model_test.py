@@ -771,7 +771,9 @@ def test_one_name_declared_alike_is_shared():
     assert model.hyperparameters.names == ["dropout"]
 
 
-@pytest.mark.parametrize("name", ["loss", "accuracy", "tuning_loss"])
+@pytest.mark.parametrize(
+    "name", ["loss", "accuracy", "val_loss", "tuning_loss", "learning_rate"]
+)
 def test_a_name_of_another_log_is_refused(name):
     model = make_model(make_network(stn.layers.Dropout(rate(name))))
     with pytest.raises(ValueError, match=f"'{name}' has the name of another"):

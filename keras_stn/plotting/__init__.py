@@ -1,0 +1,1 @@
+from keras_stn.plotting.plot_schedule import plot_schedule
