@@ -40,7 +40,7 @@ DEFAULTS = {
 QUICK = {
     "image": {"train_images": 200, "validation_images": 100, "epochs": 2},
     "language": {
-        "train_words": 600,
+        "train_words": 560,
         "validation_words": 200,
         "test_words": 200,
         "units": 8,
@@ -141,10 +141,12 @@ class LanguageProblem:
         )
         set_scale(model, scale)
         stopwatch = Stopwatch()
-        history, _ = language_model.train(
+        history, seconds = language_model.train(
             model, self.data, self.arguments, folder, [stopwatch]
         )
-        figures = language_model.report(model, history, 0.0, self.data, folder)
+        figures = language_model.report(
+            model, history, seconds, self.data, folder
+        )
         return count_updates(model) | {
             "best epoch": figures["best epoch"],
             "best validation perplexity": figures["validation perplexity"],
