@@ -22,7 +22,7 @@ DEFAULTS = {
         "hyper_learning_rate": 0.03,
     },
     "language": {
-        "train_words": 12_000,
+        "train_words": 12_020,
         "validation_words": 4_000,
         "test_words": 4_000,
         "max_words": 2_000,
@@ -32,7 +32,7 @@ DEFAULTS = {
         "length": 20,
         "epochs": 10,
         "warmup_epochs": 1,
-        "learning_rate": 20.0,
+        "learning_rate": 7.0,
         "hyper_learning_rate": 0.03,
     },
 }
@@ -40,7 +40,7 @@ DEFAULTS = {
 QUICK = {
     "image": {"train_images": 200, "validation_images": 100, "epochs": 2},
     "language": {
-        "train_words": 560,
+        "train_words": 564,
         "validation_words": 200,
         "test_words": 200,
         "units": 8,
