@@ -30,32 +30,50 @@ def is_picture(path):
     return content.startswith(b"\x89PNG") and len(content) > 10_000
 
 
-def test_images_make_table_and_pictures_and_go_on_where_they_stopped(
+DONE_RUN = {
+    "train:tuning": "2:1",
+    "scales": "tuned",
+    "seed": "0",
+    "weight updates": "8",
+    "tuning updates": "4",
+    "best epoch": "2",
+    "best validation loss": "2.25",
+    "last validation loss": "2.25",
+    "test loss": "2.28125",
+    "test accuracy": "0.125",
+    "seconds": "3.5",
+    "CPU seconds an epoch": "1.5",
+}
+
+
+def write_interrupted(folder):
+    """Writes one run, and a second cut off in the middle of its line."""
+    rows = [",".join(DONE_RUN), ",".join(DONE_RUN.values()), "1:1,tuned,0,8,8"]
+    (folder / "runs.csv").write_text("\n".join(rows))
+    log = folder / "runs" / "2-1-scale-tuned-seed-0" / "log.csv"
+    log.parent.mkdir(parents=True)
+    log.write_text("epoch,val_loss\n0,2.5\n1,2.25\n")
+
+
+def test_images_go_on_where_they_stopped_and_make_table_and_pictures(
     monkeypatch, tmp_path, capsys
 ):
-    run(monkeypatch, tmp_path, "--ratios", "2:1", "--scales")
-    (first,) = read(tmp_path / "runs.csv")
-    # Two epochs of four batches.
-    assert (first["weight updates"], first["tuning updates"]) == ("8", "4")
-    assert is_picture(tmp_path / "ratios.png")
-    assert not (tmp_path / "scales.png").exists()
-    assert "done before" not in capsys.readouterr().out
-
-    # As if interrupted in the middle of writing the second run. The first
-    # belongs to both comparisons.
-    with (tmp_path / "runs.csv").open("a") as file:
-        file.write("1:1,tuned,0,8,8,2,2.1")
+    write_interrupted(tmp_path)
+    # The finished run belongs to both comparisons.
     arguments = ("--ratios", "2:1", "1:1", "--scales", "tuned")
     run(monkeypatch, tmp_path, *arguments)
-    rows = read(tmp_path / "runs.csv")
-    assert rows[0] == first
-    assert [row["train:tuning"] for row in rows] == ["2:1", "1:1"]
-    assert (rows[1]["weight updates"], rows[1]["tuning updates"]) == ("8", "8")
-    assert {row["scales"] for row in rows} == {"tuned"}
+    done, row = rows = read(tmp_path / "runs.csv")
+    assert done == DONE_RUN
+    assert row.keys() == done.keys()
+    assert (row["train:tuning"], row["scales"]) == ("1:1", "tuned")
+    # Two epochs of four batches.
+    assert (row["weight updates"], row["tuning updates"]) == ("8", "8")
+    assert 0 < float(row["test loss"]) < 10
+    assert is_picture(tmp_path / "ratios.png")
+    assert is_picture(tmp_path / "scales.png")
     text = capsys.readouterr().out
     assert "ratio 2:1, scales tuned, seed 0: done before" in text
     assert "ratio 1:1, scales tuned, seed 0: done before" not in text
-    assert is_picture(tmp_path / "scales.png")
     table = (tmp_path / "table.md").read_text()
     assert table in text
     assert "| 2:1 | tuned | 1 | 8 | 4 |" in table
@@ -64,6 +82,12 @@ def test_images_make_table_and_pictures_and_go_on_where_they_stopped(
     assert [row["test loss"] for row in cells] == [
         row["test loss"] for row in rows
     ]
+
+    # Started again, it finds its own run as well.
+    run(monkeypatch, tmp_path, *arguments)
+    text = capsys.readouterr().out
+    assert "ratio 1:1, scales tuned, seed 0: done before" in text
+    assert read(tmp_path / "runs.csv") == rows
 
     with pytest.raises(SystemExit, match="epochs 2, now 3"):
         run(monkeypatch, tmp_path, *arguments, "--epochs", "3")
@@ -74,6 +98,8 @@ def test_language_keeps_a_fixed_scale(monkeypatch, tmp_path):
     run(monkeypatch, tmp_path, *arguments)
     (row,) = read(tmp_path / "runs.csv")
     assert (row["train:tuning"], row["scales"]) == ("2:1", "0.1")
+    # Two epochs of ten batches.
+    assert (row["weight updates"], row["tuning updates"]) == ("20", "10")
     assert 1 < float(row["test perplexity"]) < 600
     (folder,) = (tmp_path / "runs").iterdir()
     log = read(folder / "log.csv")
@@ -82,6 +108,7 @@ def test_language_keeps_a_fixed_scale(monkeypatch, tmp_path):
         assert float(epoch["dropout_output_scale"]) == pytest.approx(0.1)
     assert log[0]["alpha"] != log[1]["alpha"]
     assert is_picture(tmp_path / "scales.png")
+    assert not (tmp_path / "ratios.png").exists()
 
 
 def test_table_has_means_and_spread_over_the_seeds(monkeypatch):
