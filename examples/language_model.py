@@ -106,13 +106,14 @@ def segment_width(arguments):
     return arguments.length + 20 * arguments.random_lengths
 
 
-def build(vocabulary_size, arguments, values=None):
+def build(vocabulary_size, arguments, values=None, **settings):
     """The model that the arguments ask for, compiled.
 
     Args:
         vocabulary_size: Integer, the number of words.
         arguments: The command line's arguments.
         values: Dictionary of starting values, or `None`.
+        **settings: Further arguments of `SelfTuningModel`.
     """
     fixed = fixed_values(arguments.baseline)
     network = stn.applications.lstm_language_model(
@@ -128,7 +129,9 @@ def build(vocabulary_size, arguments, values=None):
     model, tuning = network, {}
     if fixed is None:
         model = stn.SelfTuningModel(
-            network, groups=arguments.groups, tune_scales=False
+            network,
+            groups=arguments.groups,
+            **{"tune_scales": False, **settings},
         )
         tuning["hyper_optimizer"] = keras.optimizers.Adam(
             arguments.hyper_learning_rate
@@ -162,11 +165,12 @@ class ResetStates(keras.callbacks.Callback):
                 layer.reset_states()
 
 
-def train(model, data, arguments, folder):
+def train(model, data, arguments, folder, callbacks=()):
     """Trains, and brings back the weights of the best epoch."""
     training, validation, _ = data
     is_tuned = isinstance(model, stn.SelfTuningModel)
     callbacks = [
+        *callbacks,
         keras.callbacks.CSVLogger(folder / "log.csv"),
         stn.callbacks.NonMonotonicDecay(
             monitor="val_perplexity",
@@ -204,7 +208,7 @@ def train(model, data, arguments, folder):
 
 
 def report(model, history, seconds, data, folder):
-    """Prints and writes the figures of the best epoch."""
+    """Prints, writes and returns the figures of the best epoch."""
     is_tuned = isinstance(model, stn.SelfTuningModel)
     figures = model.evaluate(
         data[2],
@@ -226,6 +230,7 @@ def report(model, history, seconds, data, folder):
     write_figures(row, folder, digits=2)
     if is_tuned:
         print_values(model, history, best)
+    return row
 
 
 def draw_starts(logs, path):

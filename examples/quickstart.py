@@ -56,13 +56,18 @@ def build_network(rates, conv=keras.layers.Conv2D, dense=keras.layers.Dense):
     )
 
 
-def build_self_tuned(hyper_learning_rate):
-    """The network with tunable rates, compiled."""
+def build_self_tuned(hyper_learning_rate, **settings):
+    """The network with tunable rates, compiled.
+
+    Args:
+        hyper_learning_rate: Float, Adam's step for the hyperparameters.
+        **settings: Further arguments of `SelfTuningModel`.
+    """
     rates = [stn.Float(name, 0.0, 0.9, default=START) for name in RATES]
     network = build_network(
         rates, stn.layers.HyperConv2D, stn.layers.HyperDense
     )
-    model = stn.SelfTuningModel(network)
+    model = stn.SelfTuningModel(network, **settings)
     model.compile(
         hyper_optimizer=keras.optimizers.Adam(hyper_learning_rate),
         **compile_arguments(),
@@ -86,7 +91,7 @@ def compile_arguments():
     }
 
 
-def train(model, data, epochs, verbose, callbacks=()):
+def train(model, data, epochs, verbose, callbacks=(), batch_size=BATCH_SIZE):
     """Trains a model; returns its history and its best epoch's figures."""
     training, validation, test = data
     # Brings back the weights, and with them the hyperparameters, of the epoch
@@ -96,7 +101,7 @@ def train(model, data, epochs, verbose, callbacks=()):
     )
     history = model.fit(
         *training,
-        batch_size=BATCH_SIZE,
+        batch_size=batch_size,
         epochs=epochs,
         validation_data=validation,
         verbose=verbose,
