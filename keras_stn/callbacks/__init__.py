@@ -1,2 +1,3 @@
+from keras_stn.callbacks.backup_and_restore import BackupAndRestore
 from keras_stn.callbacks.non_monotonic_decay import NonMonotonicDecay
 from keras_stn.callbacks.progress_logger import ProgressLogger
