@@ -7,6 +7,7 @@ if keras.config.backend() == "tensorflow":
     from keras_stn.backend.tensorflow import assign_all
     from keras_stn.backend.tensorflow import batch_sizes
     from keras_stn.backend.tensorflow import checksum
+    from keras_stn.backend.tensorflow import compiled
     from keras_stn.backend.tensorflow import distribute
     from keras_stn.backend.tensorflow import gradients
     from keras_stn.backend.tensorflow import random_segments

@@ -91,6 +91,18 @@ def assign_all(variables, values):
     )
 
 
+def compiled(function):
+    """Makes one graph of a function that is called often.
+
+    Args:
+        function: Callable without arguments that returns tensors.
+
+    Returns:
+        A callable.
+    """
+    return tf.function(function)
+
+
 def repeat(dataset, batch_size=None):
     """Starts a data set again at its end.
 

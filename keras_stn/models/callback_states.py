@@ -19,9 +19,10 @@ class CallbackStates:
     """Saves and restores what callbacks remember.
 
     That is every attribute which is plain data (numbers, strings, `None`,
-    NumPy arrays, and lists, tuples, sets and dictionaries of them) and has
-    changed since training began. So the arguments of a callback, the time of
-    its start or an open file are left alone.
+    NumPy arrays, and lists, tuples, sets and dictionaries of them), or an
+    object that has only such attributes, and has changed since training began.
+    So the arguments of a callback, the time of its start or an open file are
+    left alone.
 
     Args:
         callbacks: List of callbacks, at the end of their `on_train_begin`.
@@ -82,7 +83,12 @@ class CallbackStates:
             if isinstance(callback, keras.callbacks.CSVLogger):
                 cut(callback, changed.pop("length"))
             for attribute, value in changed.items():
-                setattr(callback, attribute, decode(value, arrays))
+                holder = callback
+                if "." in attribute:
+                    part, attribute = attribute.split(".")
+                    holder = getattr(callback, part, None)
+                if holder is not None:
+                    setattr(holder, attribute, decode(value, arrays))
 
 
 def names_of(callbacks):
@@ -105,8 +111,14 @@ def attributes(callback):
     if isinstance(callback, keras.callbacks.CSVLogger):
         ignored |= {"append", "append_header"}
     for name, value in vars(callback).items():
-        if name not in ignored and is_plain(value):
+        if name in ignored:
+            continue
+        parts = vars(value) if hasattr(value, "__dict__") else {}
+        if is_plain(value):
             yield name, value
+        elif all(map(is_plain, parts.values())):
+            for part, content in parts.items():
+                yield f"{name}.{part}", content
 
 
 def keep_rows(callbacks):

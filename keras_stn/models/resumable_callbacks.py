@@ -172,11 +172,14 @@ class ResumableCallbacks(keras.callbacks.CallbackList):
         saved = self._checkpoint
         self._cycles.is_replaying = False
         self.callbacks = self._all_callbacks
-        if saved["step"] is not None:
-            # Callbacks prepare for the epoch, some by the model's state; and
-            # what they change of it, they changed in the other run as well.
-            training_state.assign(self.model, self._values)
-            super().on_epoch_begin(self._epoch)
+        # Callbacks prepare themselves, some by the model's state. What they
+        # change of it they changed in the other run too, so it is restored
+        # once more.
+        training_state.assign(self.model, self._values)
+        for callback in self.callbacks:
+            is_bar = isinstance(callback, keras.callbacks.ProgbarLogger)
+            if saved["step"] is not None or not is_bar:
+                callback.on_epoch_begin(self._epoch)
         if backend.checksum(self._cycles.latest) != saved["data"]:
             warnings.warn(
                 "The data come in another order than in the run that was "
