@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras.src.callbacks.monitor_callback import MonitorCallback
 
+from keras_stn.callbacks.schedule_logger import ScheduleLogger
 from keras_stn.models import training_state
 
 # What `fit` sets, and what callbacks must not get from another process.
@@ -57,6 +58,8 @@ class CallbackStates:
             }
             if isinstance(callback, keras.callbacks.CSVLogger):
                 changed["length"] = os.path.getsize(callback.filename)
+            if isinstance(callback, ScheduleLogger):
+                changed["last_step"] = callback._file.last_step
             if changed:
                 states[name] = changed
         return states, arrays
@@ -82,6 +85,9 @@ class CallbackStates:
             changed = dict(changed)
             if isinstance(callback, keras.callbacks.CSVLogger):
                 cut(callback, changed.pop("length"))
+            if isinstance(callback, ScheduleLogger):
+                # It dropped later rows by itself, but wrote one for the start.
+                callback._file.drop_after(changed.pop("last_step"))
             for attribute, value in changed.items():
                 holder = callback
                 if "." in attribute:

@@ -65,7 +65,7 @@ class ResumableCallbacks(keras.callbacks.CallbackList):
         if self._checkpoint is None:
             return
         if self._is_over():
-            self._restore()
+            self._restore(self._checkpoint["epoch"])
             # Keras's `fit` reads it now: there is no epoch left.
             self.model._initial_epoch = self.params["epochs"]
             return
@@ -172,14 +172,6 @@ class ResumableCallbacks(keras.callbacks.CallbackList):
         saved = self._checkpoint
         self._cycles.is_replaying = False
         self.callbacks = self._all_callbacks
-        # Callbacks prepare themselves, some by the model's state. What they
-        # change of it they changed in the other run too, so it is restored
-        # once more.
-        training_state.assign(self.model, self._values)
-        for callback in self.callbacks:
-            is_bar = isinstance(callback, keras.callbacks.ProgbarLogger)
-            if saved["step"] is not None or not is_bar:
-                callback.on_epoch_begin(self._epoch)
         if backend.checksum(self._cycles.latest) != saved["data"]:
             warnings.warn(
                 "The data come in another order than in the run that was "
@@ -190,11 +182,19 @@ class ResumableCallbacks(keras.callbacks.CallbackList):
                 "another batch than then",
                 stacklevel=2,
             )
-        self._restore()
+        self._restore(self._epoch)
         self._say(f"Training resumes at {place(saved)}.")
 
-    def _restore(self):
+    def _restore(self, epoch):
         saved = self._checkpoint
+        # Callbacks prepare themselves, some by the model's state. What they
+        # change of it they changed in the other run too, so it is restored
+        # once more.
+        training_state.assign(self.model, self._values)
+        for callback in self.callbacks:
+            is_bar = isinstance(callback, keras.callbacks.ProgbarLogger)
+            if saved["step"] is not None or not is_bar:
+                callback.on_epoch_begin(epoch)
         training_state.assign(self.model, self._values)
         self._states.restore(saved["callbacks"], self._arrays("callbacks"))
         self.model.stop_training = saved["stop_training"]
