@@ -97,9 +97,9 @@ class CheckpointFolder:
             if not path.exists():
                 continue
             try:
-                with np.load(path, allow_pickle=False) as file:
+                with open(path, "rb") as file:
                     # To read all of it is to check all of it.
-                    arrays = dict(file)
+                    arrays = dict(np.load(file, allow_pickle=False))
                 metadata = json.loads(arrays.pop("metadata").tobytes())
             except (*DAMAGED, zlib.error) as error:
                 damage = f"{str(path)!r} ({error})"
