@@ -218,9 +218,9 @@ class ResumableCallbacks(keras.callbacks.CallbackList):
         values = training_state.read(self.model)
         values |= {f"callbacks/{i}": array for i, array in enumerate(arrays)}
         arrays = []
-        logs = callback_states.encode(
-            python_utils.pythonify_logs(logs or {}), arrays
-        )
+        logs = python_utils.pythonify_logs(logs or {})
+        logs = {k: v for k, v in logs.items() if callback_states.is_plain(v)}
+        logs = callback_states.encode(logs, arrays)
         values |= {f"logs/{i}": array for i, array in enumerate(arrays)}
         metadata = {
             "version": VERSION,
@@ -275,7 +275,7 @@ def resumable(callbacks, model, cycles, settings, **params):
         "train_steps": model.train_steps,
         "tuning_steps": model.tuning_steps,
         "steps_per_execution": model.steps_per_execution,
-        "steps_per_epoch": params["steps"],
+        "steps_per_epoch": params["steps"] and int(params["steps"]),
     }
     return ResumableCallbacks(given, model, cycles, settings, **params)
 
