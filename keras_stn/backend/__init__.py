@@ -8,6 +8,7 @@ if keras.config.backend() == "tensorflow":
     from keras_stn.backend.tensorflow import batch_sizes
     from keras_stn.backend.tensorflow import checksum
     from keras_stn.backend.tensorflow import compiled
+    from keras_stn.backend.tensorflow import copies
     from keras_stn.backend.tensorflow import distribute
     from keras_stn.backend.tensorflow import gradients
     from keras_stn.backend.tensorflow import random_segments

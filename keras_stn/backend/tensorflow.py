@@ -180,6 +180,21 @@ def batch_sizes(batches, strategy):
     )
 
 
+def copies(variable):
+    """The variables of the replicas that one variable consists of.
+
+    Statistics of normalization and sums of metrics are not the same on every
+    replica; read as one, they are averaged or summed.
+
+    Args:
+        variable: A `keras.Variable`.
+
+    Returns:
+        List of `tf.Variable`, one without a strategy of several replicas.
+    """
+    return list(getattr(variable.value, "values", [variable.value]))
+
+
 def checksum(structure):
     """A number that tells batches apart.
 

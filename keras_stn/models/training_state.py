@@ -8,6 +8,8 @@ from keras import ops
 from keras.src.backend.common import global_state
 from keras.src.random import seed_generator
 
+from keras_stn import backend
+
 
 def variables_of(model):
     """Every variable that training reads or changes.
@@ -48,7 +50,11 @@ def describe(model):
         and a dtype.
     """
     return {
-        key: [variable.path, list(variable.shape), str(variable.dtype)]
+        key: [
+            variable.path,
+            list(variable.shape),
+            f"{variable.dtype} on {len(backend.copies(variable))} device(s)",
+        ]
         for key, variable in variables_of(model).items()
     }
 
@@ -94,8 +100,9 @@ def read(model):
         Dictionary of NumPy arrays.
     """
     values = {
-        key: to_plain(ops.convert_to_numpy(variable))
+        f"{key}/{i}": to_plain(ops.convert_to_numpy(copy))
         for key, variable in variables_of(model).items()
+        for i, copy in enumerate(backend.copies(variable))
     }
     generator = global_state.get_global_attribute(
         seed_generator.GLOBAL_SEED_GENERATOR
@@ -115,7 +122,8 @@ def assign(model, values):
     """
     for key, variable in variables_of(model).items():
         dtype = keras.backend.standardize_dtype(variable.dtype)
-        variable.assign(from_plain(values[key], dtype))
+        for i, copy in enumerate(backend.copies(variable)):
+            copy.assign(from_plain(values[f"{key}/{i}"], dtype))
     if "global_seed" in values:
         state = seed_generator.global_seed_generator().state
         state.assign(values["global_seed"])
