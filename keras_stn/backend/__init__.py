@@ -6,11 +6,14 @@ if keras.config.backend() == "tensorflow":
     from keras_stn.backend.tensorflow import as_distributed
     from keras_stn.backend.tensorflow import assign_all
     from keras_stn.backend.tensorflow import batch_sizes
+    from keras_stn.backend.tensorflow import checksum
     from keras_stn.backend.tensorflow import compiled
+    from keras_stn.backend.tensorflow import copies
     from keras_stn.backend.tensorflow import distribute
     from keras_stn.backend.tensorflow import gradients
     from keras_stn.backend.tensorflow import random_segments
     from keras_stn.backend.tensorflow import read_all
+    from keras_stn.backend.tensorflow import read_out
     from keras_stn.backend.tensorflow import repeat
     from keras_stn.backend.tensorflow import replica
     from keras_stn.backend.tensorflow import segments

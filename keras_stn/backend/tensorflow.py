@@ -1,5 +1,7 @@
 """Gradients, replicas and data streams in TensorFlow."""
 
+import zlib
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -202,6 +204,60 @@ def batch_sizes(batches, strategy):
             next(leaf for leaf in keras.tree.flatten(batch) if leaf is not None)
         )
     )
+
+
+def copies(variable):
+    """The variables of the replicas that one variable consists of.
+
+    Statistics of normalization and sums of metrics are not the same on every
+    replica; read as one, they are averaged or summed.
+
+    Args:
+        variable: A `keras.Variable`.
+
+    Returns:
+        List of `tf.Variable`, one without a strategy of several replicas.
+    """
+    return list(getattr(variable.value, "values", [variable.value]))
+
+
+def checksum(structure):
+    """A number that tells batches apart.
+
+    Args:
+        structure: Nested structure of tensors, of one or several replicas.
+
+    Returns:
+        Integer.
+    """
+    value = 0
+    for tensor in tf.nest.flatten(structure, expand_composites=True):
+        # Where a batch has no sample weights there may be a variant.
+        if tf.is_tensor(tensor) and tensor.dtype.is_numpy_compatible:
+            array = tensor.numpy()
+            is_text = array.dtype.hasobject
+            content = repr(array.tolist()).encode() if is_text else array
+            value = zlib.crc32(content, value)
+    return value
+
+
+def read_out(iterator, num_batches):
+    """Reads batches and forgets them.
+
+    Args:
+        iterator: Iterator.
+        num_batches: Integer; fewer are read at the end.
+
+    Raises:
+        StopIteration: If there is none.
+    """
+    for i in range(num_batches):
+        try:
+            next(iterator)
+        except StopIteration:
+            if i == 0:
+                raise
+            return
 
 
 def segments(streams, length):

@@ -1,3 +1,4 @@
+from keras_stn.callbacks.backup_and_restore import BackupAndRestore
 from keras_stn.callbacks.non_monotonic_decay import NonMonotonicDecay
 from keras_stn.callbacks.progress_logger import ProgressLogger
 from keras_stn.callbacks.replay_schedule import ReplaySchedule

@@ -39,6 +39,9 @@ class AlternatingSteps:
                     break
                 if not isinstance(data, Cycle):  # From `train_on_batch`.
                     data = Cycle((data,), ())
+                if not data.training:  # Only read, not to be trained on.
+                    logs = {}
+                    continue
                 sizes = tuple(
                     backend.batch_sizes(batches, self.distribute_strategy)
                     for batches in (data.training, data.tuning)

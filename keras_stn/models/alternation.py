@@ -46,6 +46,12 @@ class Alternation(data_adapter.DataAdapter):
         strategy: The model's `tf.distribute.Strategy`.
         is_stateful: Boolean, whether states are carried from batch to batch.
             The tuning batches are then those of every pass, as they are.
+
+    Attributes:
+        is_tuning: Boolean, whether cycles have tuning batches.
+        is_replaying: Boolean, whether data are only read, to come to a place
+            in them. The cycles are then empty.
+        latest: The `Cycle` that was read last.
     """
 
     def __init__(
@@ -59,6 +65,8 @@ class Alternation(data_adapter.DataAdapter):
         is_stateful=False,
     ):
         self.is_tuning = True
+        self.is_replaying = False
+        self.latest = None
         self._is_stateful = is_stateful
         self._adapter = training
         self._train_steps = train_steps
@@ -99,7 +107,8 @@ class Alternation(data_adapter.DataAdapter):
                     )
                 return
             seen += len(training)
-            yield Cycle(training, *self._tuning_batches())
+            self.latest = Cycle(training, *self._tuning_batches())
+            yield Cycle((), ()) if self.is_replaying else self.latest
 
     def _tuning_batches(self):
         if not self.is_tuning:

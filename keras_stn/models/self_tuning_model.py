@@ -24,6 +24,8 @@ from keras_stn.models.fit_callbacks import with_own_callbacks
 from keras_stn.models.fit_data import make_cycles
 from keras_stn.models.groups import largest_divisor
 from keras_stn.models.model_saving import ModelSaving
+from keras_stn.models.resumable_callbacks import only_reading_if_replaying
+from keras_stn.models.resumable_callbacks import resumable
 from keras_stn.models.state_streams import StateStreams
 from keras_stn.models.summary import describe
 
@@ -391,18 +393,28 @@ class SelfTuningModel(AlternatingSteps, ModelSaving, keras.Model):
             class_weight,
         )
         self._build_for(cycles.training)
+        callbacks = with_own_callbacks(
+            callbacks, verbose, TuningSchedule(cycles, warmup_epochs)
+        )
+        cycles_per_epoch = alternation.to_cycles(
+            steps_per_epoch, self.train_steps
+        )
         return super().fit(
             cycles,
             epochs=epochs,
             verbose=verbose,
-            callbacks=with_own_callbacks(
-                callbacks, verbose, TuningSchedule(cycles, warmup_epochs)
+            callbacks=resumable(
+                callbacks,
+                self,
+                cycles,
+                {"warmup_epochs": warmup_epochs},
+                verbose=verbose,
+                epochs=epochs,
+                steps=cycles_per_epoch or cycles.num_batches,
             ),
             validation_data=validation_data,
             initial_epoch=initial_epoch,
-            steps_per_epoch=alternation.to_cycles(
-                steps_per_epoch, self.train_steps
-            ),
+            steps_per_epoch=cycles_per_epoch,
             validation_steps=validation_steps,
             validation_batch_size=validation_batch_size or batch_size,
             validation_freq=validation_freq,
@@ -416,7 +428,8 @@ class SelfTuningModel(AlternatingSteps, ModelSaving, keras.Model):
         """
         if self.built:
             self.streams.reset("evaluation")
-        return super().evaluate(*args, **kwargs)
+        with only_reading_if_replaying(self, kwargs.get("callbacks")):
+            return super().evaluate(*args, **kwargs)
 
     def _build_for(self, dataset):
         """Makes every variable, and finds out whether the data fit."""

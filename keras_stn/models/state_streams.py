@@ -48,6 +48,16 @@ class StateStreams:
             for layer, states in self._sets["evaluation"]:
                 set_states(layer, states)
 
+    @property
+    def variables(self):
+        """The states of all kinds of steps."""
+        return [
+            state
+            for pairs in self._sets.values()
+            for _, states in pairs
+            for state in keras.tree.flatten(states)
+        ]
+
     def reset(self, kind, where=True):
         """Sets the states of one kind of step to zero.
 

@@ -55,6 +55,17 @@ class ScheduleFile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._rewrite(step if names else -1, placed(names, columns))
 
+    def drop_after(self, step):
+        """Drops the rows of later steps.
+
+        Args:
+            step: Integer, or `None` to drop all rows.
+
+        Raises:
+            OSError: If the file cannot be written.
+        """
+        self._rewrite(-1 if step is None else step, self.columns)
+
     def write(self, row):
         """Writes a row, in place of the last one if the step is the same.
 
