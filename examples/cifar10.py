@@ -6,8 +6,8 @@ tunes the 15 hyperparameters of MacKay et al. (2019): a dropout rate for each
 layer, dropout and scale of the input, the strengths of four jitters of
 colour, and number and length of cutout's holes. CIFAR-10 comes from
 TensorFlow Datasets, the last 20 % of its training images tune. It writes a
-log of every epoch, a picture of the schedules, and one of augmented images
-at the start and at the end.
+log of every epoch, the schedule of every step and its picture, and one of
+augmented images at the start and at the end.
 
     python examples/cifar10.py --quick
 

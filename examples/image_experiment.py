@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import functools
 import json
 import os
 import pathlib
@@ -85,9 +86,13 @@ def train(model, data, arguments):
         ),
     ]
     if is_tuned:
+        schedule = arguments.output / "schedule.csv"
         callbacks += [
             ValuesOfBestEpoch(arguments.output / "values.json"),
-            stn.callbacks.SchedulePlot(arguments.output / "schedules.png"),
+            stn.callbacks.ScheduleLogger(schedule, freq="batch"),
+            stn.callbacks.SchedulePlot(
+                arguments.output / "schedules.png", source=schedule
+            ),
         ]
     begin = time.perf_counter()
     history = model.fit(
@@ -261,6 +266,7 @@ def parse_arguments(description, models, defaults):
     add("--hyper-learning-rate", type=float)
     add("--train-steps", type=int, help="weight updates to a tuning step")
     add("--groups", type=int, default=8, help="perturbations a batch")
+    add("--width", type=float, help="of alexnet; 0.25 is for CPUs")
     add("--entropy-weight", type=float)
     add("--decay-patience", type=int, help="epochs until the rate decays")
     add("--patience", type=int, help="epochs until training stops")
@@ -285,6 +291,11 @@ def parse_arguments(description, models, defaults):
     for name in ("epochs", "train_steps", "groups"):
         if getattr(arguments, name) < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1")
+    if arguments.width and arguments.model != "alexnet":
+        parser.error(
+            "--width is for --model alexnet. Received: "
+            f"--model {arguments.model}"
+        )
     if arguments.baseline not in (None, "start"):
         if not pathlib.Path(arguments.baseline).is_file():
             parser.error(
@@ -310,7 +321,10 @@ def run(arguments, load, prefix):
         first(test, arguments.test_images, "--test-images"),
     )
     keras.utils.set_random_seed(arguments.seed)
-    model = build(getattr(stn.applications, arguments.model), arguments)
+    build_network = getattr(stn.applications, arguments.model)
+    if arguments.width:
+        build_network = functools.partial(build_network, width=arguments.width)
+    model = build(build_network, arguments)
     model.summary()
     history, seconds = train(model, data, arguments)
     report(model, history, seconds, data, arguments)

@@ -190,10 +190,13 @@ def train(model, data, arguments, folder, callbacks=()):
         ),
     ]
     if is_tuned:
+        schedule = folder / "schedule.csv"
         callbacks += [
             ValuesOfBestEpoch(folder / "values.json"),
+            stn.callbacks.ScheduleLogger(schedule, freq="batch"),
             stn.callbacks.SchedulePlot(
                 folder / "schedules.png",
+                source=schedule,
                 metrics=["perplexity", "val_perplexity"],
             ),
         ]

@@ -8,9 +8,12 @@ from keras_stn.layers.regularization.spatial_dropout import SpatialDropout2D
 
 FILTERS = (64, 192, 384, 256, 256)
 POOLED = (1, 2, 5)
+UNITS = 4096
 
 
-def alexnet(tuned=True, values=None, input_shape=(32, 32, 3), classes=10):
+def alexnet(
+    tuned=True, values=None, input_shape=(32, 32, 3), classes=10, width=1.0
+):
     """AlexNet for CIFAR-10, with the 15 hyperparameters of the paper.
 
     Five convolutions, each followed by dropout of whole maps, and three dense
@@ -34,12 +37,15 @@ def alexnet(tuned=True, values=None, input_shape=(32, 32, 3), classes=10):
             start from, or are fixed at; the rest as in the table.
         input_shape: Tuple of integers, the shape of an image, channels last.
         classes: Integer, the number of classes.
+        width: Positive float, what the numbers of filters and units are
+            multiplied by; 0.25 is for CPUs.
 
     Returns:
         A `keras.Model` from images with pixels between 0 and 255 to logits.
 
     Raises:
-        ValueError: If `values` has an unknown name or a value out of range.
+        ValueError: If `values` has an unknown name or a value out of range,
+            or `width` leaves a layer no filter.
 
     Example:
 
@@ -51,6 +57,11 @@ def alexnet(tuned=True, values=None, input_shape=(32, 32, 3), classes=10):
     Reference:
         [MacKay et al., 2019](https://arxiv.org/abs/1903.03088), section 4.2
     """
+    if FILTERS[0] * width < 1:
+        raise ValueError(
+            f"`width` must be at least {1 / FILTERS[0]}, for one filter in "
+            f"the first layer. Received: width={width}"
+        )
     names = [f"dropout_conv_{i}" for i in range(1, 6)]
     dense_names = ["dropout_dense_1", "dropout_dense_2"]
     parts = Parts(
@@ -65,7 +76,9 @@ def alexnet(tuned=True, values=None, input_shape=(32, 32, 3), classes=10):
     for i, (filters, name) in enumerate(zip(FILTERS, names), 1):
         strides = 2 if i == 1 else 1
         layers.append(
-            parts.conv(filters, 3, strides=strides, activation="relu")
+            parts.conv(
+                int(filters * width), 3, strides=strides, activation="relu"
+            )
         )
         if i in POOLED:
             layers.append(keras.layers.MaxPooling2D())
@@ -74,7 +87,7 @@ def alexnet(tuned=True, values=None, input_shape=(32, 32, 3), classes=10):
     for name in dense_names:
         layers += [
             Dropout(parts[name], name=name),
-            parts.dense(4096, activation="relu"),
+            parts.dense(int(UNITS * width), activation="relu"),
         ]
     layers.append(parts.dense(classes))
     return keras.Sequential(layers, name="alexnet")

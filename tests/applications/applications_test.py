@@ -77,6 +77,17 @@ def test_response_has_as_many_parameters_as_the_official_one(name):
     assert model.count_params() == count + 2 * n
 
 
+def test_alexnet_of_another_width_keeps_its_hyperparameters():
+    network = applications.alexnet(width=0.25)
+    filters = [
+        layer.filters for layer in network.layers if "conv2d" in layer.name
+    ]
+    assert filters == [16, 48, 96, 64, 64]
+    assert len(find_declarations(network)) == 15
+    with pytest.raises(ValueError, match="`width` must be at least"):
+        applications.alexnet(width=0.01)
+
+
 def test_alexnet_has_the_official_number_of_parameters():
     """As the official constructors count: weights, responses and gates."""
     filters = [3, 64, 192, 384, 256, 256]
