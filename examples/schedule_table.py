@@ -23,7 +23,6 @@ to go on where it was interrupted, or with more `--seeds`.
 """
 
 import argparse
-import gc
 import os
 import pathlib
 import time
@@ -140,7 +139,6 @@ class Experiment:
         problem, arguments = self.problem, self.arguments
         is_tuned = schedule is None
         keras.utils.clear_session()
-        gc.collect()
         keras.utils.set_random_seed(seed)
         model, compilation = problem.build(is_tuned)
         if is_tuned:
