@@ -137,17 +137,22 @@ def build(vocabulary_size, arguments, values=None, **settings):
             arguments.hyper_learning_rate
         )
     model.compile(
-        keras.optimizers.SGD(
-            arguments.learning_rate, global_clipnorm=arguments.clip
-        ),
-        loss=keras.losses.SparseCategoricalCrossentropy(
-            from_logits=True, ignore_class=0
-        ),
-        metrics=[stn.metrics.Perplexity(from_logits=True, mask_token_id=0)],
+        **compile_arguments(arguments.learning_rate, arguments.clip),
         jit_compile=True if arguments.xla else "auto",
         **tuning,
     )
     return model
+
+
+def compile_arguments(learning_rate, clip):
+    """What tuned and ordinary models are compiled with."""
+    return {
+        "optimizer": keras.optimizers.SGD(learning_rate, global_clipnorm=clip),
+        "loss": keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True, ignore_class=0
+        ),
+        "metrics": [stn.metrics.Perplexity(from_logits=True, mask_token_id=0)],
+    }
 
 
 class ResetStates(keras.callbacks.Callback):

@@ -150,11 +150,16 @@ def print_table(runs):
         for column in columns:
             values = [run[column] for run in figures]
             digits = 0 if column == "best epoch" else 4
-            cell = f"{np.mean(values):.{digits}f}"
-            if len(values) > 1:
-                cell += f" ± {np.std(values, ddof=1):.{digits}f}"
-            cells.append(f"{cell:>20}")
+            cells.append(f"{with_spread(values, digits):>20}")
         print(f"{name:<{width}}", *cells)
+
+
+def with_spread(values, digits):
+    """The mean, and the standard deviation of more than one value."""
+    text = f"{np.mean(values):.{digits}f}"
+    if len(values) > 1:
+        text += f" ± {np.std(values, ddof=1):.{digits}f}"
+    return text
 
 
 def save_table(runs, path):

@@ -23,9 +23,6 @@ to go on where it was interrupted, or with more `--seeds`.
 """
 
 import argparse
-import csv
-import gc
-import json
 import os
 import pathlib
 import time
@@ -33,13 +30,14 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
-import language_model
 import numpy as np
-import quickstart
+from quickstart import with_spread
+from run_table import Runs
+from run_table import check_settings
+from run_table import save_table
+from schedule_table_problems import PROBLEMS
 
 import keras_stn as stn
-from keras_stn.datasets import fashion_mnist
-from keras_stn.schedules.records import complete_lines
 from keras_stn.schedules.records import read_records
 
 FIXED = "fixed, best value"
@@ -49,205 +47,10 @@ FINAL = "final self-tuned value, fixed"
 TUNED = "self-tuned"
 REPLAYED = "trained from scratch with the self-tuned schedule"
 ROWS = (FIXED, GAUSSIAN, SINUSOID, FINAL, TUNED, REPLAYED)
-KEY = ("problem", "row", "value", "seed")
-
-
-class Language:
-    """The language model, whose output dropout is tuned."""
-
-    hyperparameters = ("dropout_output",)
-    figures = ("perplexity",)
-    digits = 2
-    monitor = "val_perplexity"
-    defaults = {
-        "grid": [0.2, 0.4, 0.5, 0.6, 0.7, 0.8],
-        "epochs": 16,
-        "train_size": 30_000,
-        "validation_size": 10_000,
-        "test_size": 10_000,
-        "units": 128,
-        "batch_size": 20,
-        "learning_rate": 20.0,
-        "hyper_learning_rate": 0.03,
-    }
-    quick = {
-        "grid": [0.2, 0.4, 0.6],
-        "epochs": 16,
-        "train_size": 12_000,
-        "validation_size": 4000,
-        "test_size": 4000,
-        "units": 48,
-    }
-
-    def __init__(self, arguments):
-        self.arguments = arguments
-        arguments.random_lengths = False
-        arguments.train_words = arguments.train_size
-        arguments.validation_words = arguments.validation_size
-        arguments.test_words = arguments.test_size
-        self.vocabulary_size, self.data = language_model.load(arguments)
-        self.updates = len(self.data[0]) * arguments.epochs
-
-    def build(self, is_tuned):
-        arguments = self.arguments
-        network = stn.applications.lstm_language_model(
-            self.vocabulary_size,
-            tuned=self.hyperparameters,
-            values={"dropout_hidden": arguments.dropout_hidden},
-            units=arguments.units,
-            layers=arguments.layers,
-            batch_size=arguments.batch_size,
-            length=arguments.length,
-        )
-        model = network
-        if is_tuned:
-            model = stn.SelfTuningModel(network, groups=4, tune_scales=False)
-        # A learning rate that is the same for all rows depends on the step.
-        rate = keras.optimizers.schedules.CosineDecay(
-            arguments.learning_rate, self.updates, alpha=0.01
-        )
-        return model, {
-            "optimizer": keras.optimizers.SGD(rate, global_clipnorm=0.25),
-            "loss": keras.losses.SparseCategoricalCrossentropy(
-                from_logits=True, ignore_class=0
-            ),
-            "metrics": [
-                stn.metrics.Perplexity(from_logits=True, mask_token_id=0)
-            ],
-        }
-
-    def fit(self, model, **kwargs):
-        training, validation, _ = self.data
-        return model.fit(
-            training, shuffle=False, validation_data=validation, **kwargs
-        )
-
-    def evaluate(self, model, callbacks):
-        return model.evaluate(
-            self.data[2], verbose=0, return_dict=True, callbacks=callbacks
-        )
-
-    def callbacks(self, is_tuned):
-        return [] if is_tuned else [language_model.ResetStates()]
-
-
-class Image:
-    """The network of the quickstart, whose three dropouts are tuned."""
-
-    hyperparameters = quickstart.RATES
-    figures = ("loss", "accuracy")
-    digits = 4
-    monitor = "val_loss"
-    defaults = {
-        "grid": [0.2, 0.3, 0.4, 0.5, 0.6, 0.7],
-        "epochs": 30,
-        "train_size": 2000,
-        "validation_size": 1000,
-        "test_size": 10_000,
-        "units": None,
-        "batch_size": 100,
-        "learning_rate": 0.02,
-        "hyper_learning_rate": 0.03,
-    }
-    quick = {"grid": [0.2, 0.4, 0.6], "epochs": 8, "test_size": 2000}
-
-    def __init__(self, arguments):
-        self.arguments = arguments
-        if arguments.data_dir is None:
-            parts = fashion_mnist.load_sample()
-        else:
-            parts = fashion_mnist.load(arguments.data_dir)
-        sizes = ("train_size", "validation_size", "test_size")
-        self.data = [
-            quickstart.first(
-                part,
-                getattr(arguments, size),
-                f"--{size.replace('_', '-')}",
-            )
-            for part, size in zip(parts, sizes)
-        ]
-        batches = -(-len(self.data[0][0]) // arguments.batch_size)
-        self.updates = batches * arguments.epochs
-
-    def build(self, is_tuned):
-        rates = [
-            stn.Float(name, 0.0, 0.9, default=quickstart.START)
-            for name in self.hyperparameters
-        ]
-        if is_tuned:
-            network = quickstart.build_network(
-                rates, stn.layers.HyperConv2D, stn.layers.HyperDense
-            )
-            model = stn.SelfTuningModel(network)
-        else:
-            model = quickstart.build_network(rates)
-        optimizer = keras.optimizers.SGD(
-            self.arguments.learning_rate, momentum=0.9
-        )
-        return model, {
-            **quickstart.compile_arguments(),
-            "optimizer": optimizer,
-        }
-
-    def fit(self, model, **kwargs):
-        training, validation, _ = self.data
-        return model.fit(
-            *training,
-            batch_size=self.arguments.batch_size,
-            validation_data=validation,
-            **kwargs,
-        )
-
-    def evaluate(self, model, callbacks):
-        return model.evaluate(
-            *self.data[2], batch_size=500, verbose=0, return_dict=True
-        )
-
-    def callbacks(self, is_tuned):
-        return []
-
-
-PROBLEMS = {"language": Language, "image": Image}
-
-
-class Results:
-    """The runs so far, in a file with a line for each.
-
-    Args:
-        path: Path of the CSV file, which may exist.
-    """
-
-    def __init__(self, path):
-        self.path = path
-        self.runs = []
-        if path.exists():
-            # Without a last line that an interruption has torn.
-            lines = complete_lines(path.read_text(encoding="utf-8"))
-            path.write_text("".join(f"{line}\n" for line in lines))
-            self.runs = list(csv.DictReader(lines))
-
-    def find(self, **key):
-        """The runs with the given entries."""
-        return [
-            run
-            for run in self.runs
-            if all(run[name] == str(value) for name, value in key.items())
-        ]
-
-    def add(self, run):
-        """Writes a run at once, lest an interruption loses it."""
-        run = {name: str(value) for name, value in run.items()}
-        self.runs.append(run)
-        names = [*KEY, "validation", "test", "test accuracy"]
-        names += ["best epoch", "weight updates", "seconds"]
-        is_new = not self.path.exists() or not self.path.stat().st_size
-        with self.path.open("a", newline="") as file:
-            writer = csv.DictWriter(
-                file, names, restval="", lineterminator="\n"
-            )
-            if is_new:
-                writer.writeheader()
-            writer.writerow(run)
+# What a run is called by.
+KEYS = ("problem", "row", "value", "seed")
+# Runs that differ in these belong together all the same.
+FREE = ("problem", "output", "seed", "seeds", "grid", "quick", "verbose")
 
 
 class Experiment:
@@ -256,13 +59,13 @@ class Experiment:
     Args:
         problem: A `Language` or `Image`.
         arguments: The command line's arguments.
-        results: A `Results`.
+        runs: A `Runs`.
     """
 
-    def __init__(self, problem, arguments, results):
+    def __init__(self, problem, arguments, runs):
         self.problem = problem
         self.arguments = arguments
-        self.results = results
+        self.runs = runs
         self.name = type(problem).__name__.lower()
 
     def run_all(self):
@@ -325,18 +128,17 @@ class Experiment:
         Returns:
             Dictionary of strings.
         """
-        key = dict(zip(KEY, (self.name, row, value, seed)))
-        if not self.results.find(**key):
-            self.results.add({**key, **self.train(seed, schedule)})
-            run = self.results.runs[-1]
-            print(*(f"{v}" for v in run.values() if v), sep="  ", flush=True)
-        return self.results.find(**key)[0]
+        key = dict(zip(KEYS, (self.name, row, value, seed)))
+        run = self.runs.find(key)
+        if run is None:
+            run = self.runs.add({**key, **self.train(seed, schedule)})
+            print(*filter(None, run.values()), sep="  ", flush=True)
+        return run
 
     def train(self, seed, schedule):
         problem, arguments = self.problem, self.arguments
         is_tuned = schedule is None
         keras.utils.clear_session()
-        gc.collect()
         keras.utils.set_random_seed(seed)
         model, compilation = problem.build(is_tuned)
         if is_tuned:
@@ -366,12 +168,12 @@ class Experiment:
         ).history
         seconds = time.perf_counter() - begin
         figures = problem.evaluate(model, problem.callbacks(is_tuned))
-        test = {"test": f"{figures[problem.figures[0]]:.6f}"}
-        if "accuracy" in figures:
-            test["test accuracy"] = f"{figures['accuracy']:.6f}"
+        # A language model has none.
+        accuracy = figures.get("accuracy")
         return {
             "validation": f"{min(history[problem.monitor]):.6f}",
-            **test,
+            "test": f"{figures[problem.figures[0]]:.6f}",
+            "test accuracy": "" if accuracy is None else f"{accuracy:.6f}",
             "best epoch": int(np.argmin(history[problem.monitor])) + 1,
             "weight updates": int(model.optimizer.iterations),
             "seconds": f"{seconds:.1f}",
@@ -404,33 +206,6 @@ def to_table(problem, rows):
     return table
 
 
-def with_spread(numbers, digits):
-    """The mean, and the standard deviation of more than one number."""
-    text = f"{np.mean(numbers):.{digits}f}"
-    if len(numbers) > 1:
-        text += f" ± {np.std(numbers, ddof=1):.{digits}f}"
-    return text
-
-
-def to_markdown(table):
-    """A table as Markdown, its columns aligned."""
-    widths = [max(map(len, column)) for column in zip(*table)]
-    lines = [
-        "| " + " | ".join(c.ljust(w) for c, w in zip(row, widths)) + " |"
-        for row in table
-    ]
-    rule = "|" + "|".join("-" * (w + 2) for w in widths) + "|"
-    return "\n".join([lines[0], rule, *lines[1:]]) + "\n"
-
-
-def save_table(table, folder, name):
-    """Writes a table as Markdown and CSV."""
-    path = folder / f"table-{name}"
-    path.with_suffix(".md").write_text(to_markdown(table), encoding="utf-8")
-    with path.with_suffix(".csv").open("w", newline="") as file:
-        csv.writer(file).writerows(table)
-
-
 def with_defaults(arguments, problem):
     """The arguments, with a problem's own where none were given.
 
@@ -443,33 +218,6 @@ def with_defaults(arguments, problem):
         defaults.update(problem.quick)
     given = {k: v for k, v in vars(arguments).items() if v is not None}
     return argparse.Namespace(**{**vars(arguments), **defaults, **given})
-
-
-def check_settings(arguments, name):
-    """Stops if the folder holds runs with other settings."""
-    may_grow = {
-        "problem",
-        "output",
-        "seed",
-        "seeds",
-        "grid",
-        "quick",
-        "verbose",
-    }
-    settings = {
-        key: value
-        for key, value in sorted(vars(arguments).items())
-        if key not in may_grow
-    }
-    path = arguments.output / f"settings-{name}.json"
-    if path.exists():
-        known = json.loads(path.read_text())
-        if known != settings:
-            raise SystemExit(
-                "The folder holds runs with other settings; choose another "
-                f"--output. Received: {settings} besides {known}"
-            )
-    path.write_text(json.dumps(settings, indent=2) + "\n")
 
 
 def parse_arguments(command=None):
@@ -513,18 +261,18 @@ def parse_arguments(command=None):
 def main():
     arguments = parse_arguments()
     arguments.output.mkdir(parents=True, exist_ok=True)
-    results = Results(arguments.output / "results.csv")
+    runs = Runs(arguments.output / "results.csv")
     names = PROBLEMS if arguments.problem == "both" else [arguments.problem]
     for name in names:
         settings = with_defaults(arguments, PROBLEMS[name])
-        check_settings(settings, name)
+        path = arguments.output / f"settings-{name}.json"
+        check_settings(settings, path, FREE)
         problem = PROBLEMS[name](settings)
         if settings.period is None:
             settings.period = max(2, problem.updates // 4)
-        rows = Experiment(problem, settings, results).run_all()
-        table = to_table(problem, rows)
-        save_table(table, arguments.output, name)
-        print(f"\n{to_markdown(table)}")
+        rows = Experiment(problem, settings, runs).run_all()
+        path = arguments.output / f"table-{name}.md"
+        print(f"\n{save_table(to_table(problem, rows), path)}")
     print(f"Runs, schedules and tables are in {arguments.output}/")
 
 

@@ -24,7 +24,6 @@ trains what is missing.
 """
 
 import argparse
-import json
 import os
 import pathlib
 
@@ -32,6 +31,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import sensitivity_report as report
+from run_table import Runs
+from run_table import check_settings
+from run_table import save_table
 from sensitivity_problems import DEFAULTS
 from sensitivity_problems import PROBLEMS
 from sensitivity_problems import QUICK
@@ -80,14 +82,13 @@ def name_of(steps, scale):
 
 
 def train(problem, steps, scale, seed, folder):
-    """One run, with what it is called by."""
+    """One run; returns its figures."""
     folder.mkdir(parents=True, exist_ok=True)
     # The log of a run that was interrupted.
     (folder / "log.csv").unlink(missing_ok=True)
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
-    names = dict(zip(report.KEYS, (*name_of(steps, scale), seed)))
-    return names | problem.run(steps, scale, folder)
+    return problem.run(steps, scale, folder)
 
 
 def folder_of(arguments, setting, seed):
@@ -102,7 +103,7 @@ def write_report(arguments, rows, ratios, scales):
 
     Args:
         arguments: The command line's arguments.
-        rows: List of dictionaries, the runs.
+        rows: List of dictionaries of strings, the runs.
         ratios: Dictionary from labels to settings, for one picture.
         scales: The same for the other.
 
@@ -134,38 +135,16 @@ def write_report(arguments, rows, ratios, scales):
             path = arguments.output / f"{what}.png"
             report.draw(curves, measure, title, path)
     order = dict.fromkeys([*ratios.values(), *scales.values()])
-    summary = report.summarize(
-        row for setting in order for row in by_setting.get(setting, ())
-    )
-    report.write_table(summary, arguments.output / "table.csv")
-    table = report.to_markdown(summary)
-    (arguments.output / "table.md").write_text(table)
-    return table
-
-
-def check_settings(arguments):
-    """Refuses to mix runs of different settings in one folder."""
-    path = arguments.output / "settings.json"
-    settings = {
-        name: value
-        for name, value in vars(arguments).items()
-        if name not in FREE
+    summary = {
+        setting: report.to_figures(by_setting[setting])
+        for setting in order
+        if setting in by_setting
     }
-    if not path.exists():
-        path.write_text(json.dumps(settings, indent=2) + "\n")
-        return
-    before = json.loads(path.read_text())
-    changed = [
-        f"{name} {before.get(name)}, now {settings.get(name)}"
-        for name in {**before, **settings}
-        if before.get(name) != settings.get(name)
-    ]
-    if changed:
-        raise SystemExit(
-            "The runs in the folder of --output were made with other "
-            "settings, and would not compare. Give another folder, or the "
-            f"same settings. Received: {'; '.join(changed)}"
-        )
+    return save_table(
+        report.to_cells(summary),
+        arguments.output / "table.md",
+        report.to_numbers(summary),
+    )
 
 
 def parse_arguments():
@@ -222,7 +201,7 @@ def parse_arguments():
 def main():
     arguments = parse_arguments()
     arguments.output.mkdir(parents=True, exist_ok=True)
-    check_settings(arguments)
+    check_settings(arguments, arguments.output / "settings.json", FREE)
     problem = PROBLEMS[arguments.problem](arguments)
     ratios = {
         name_of(steps, problem.scale)[0]: (steps, problem.scale)
@@ -236,24 +215,22 @@ def main():
         {label: name_of(*setting) for label, setting in settings.items()}
         for settings in (ratios, scales)
     ]
-    runs_file = arguments.output / "runs.csv"
-    rows = report.read_rows(runs_file)
-    done = {tuple(row[key] for key in report.KEYS) for row in rows}
+    runs = Runs(arguments.output / "runs.csv")
     for seed in range(arguments.seed, arguments.seed + arguments.seeds):
         for setting in dict.fromkeys([*ratios.values(), *scales.values()]):
             name = name_of(*setting)
             what = f"ratio {name[0]}, scales {name[1]}, seed {seed}"
-            if (*name, str(seed)) in done:
+            key = dict(zip(report.KEYS, (*name, seed)))
+            if runs.find(key):
                 print(f"{what}: done before", flush=True)
                 continue
             folder = folder_of(arguments, name, seed)
-            row = train(problem, *setting, seed, folder)
-            report.append_row(row, runs_file)
-            print(f"{what}: {row['seconds']:.0f} s", flush=True)
-            rows = report.read_rows(runs_file)
-            write_report(arguments, rows, *names)
-    table = write_report(arguments, rows, *names)
-    updates = {row["weight updates"] for row in rows}
+            figures = train(problem, *setting, seed, folder)
+            runs.add(key | figures)
+            print(f"{what}: {figures['seconds']:.0f} s", flush=True)
+            write_report(arguments, runs.rows, *names)
+    table = write_report(arguments, runs.rows, *names)
+    updates = {row["weight updates"] for row in runs.rows}
     print(
         f"\nEvery run makes {' or '.join(updates)} weight updates.\n\n{table}"
     )

@@ -1,12 +1,12 @@
-"""What `sensitivity.py` writes: results as they come, table and pictures."""
+"""What `sensitivity.py` makes of its runs: a table and two pictures."""
 
 import csv
+import statistics
 
 import matplotlib
 import numpy as np
-from image_experiment import COLORS
-
-from keras_stn.schedules.records import complete_lines
+from language_model import COLORS
+from quickstart import with_spread
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -22,99 +22,65 @@ LINE_STYLES = (
 )
 
 
-def read_rows(path):
-    """The rows of a CSV file; of none, if there is no such file.
-
-    A last line that an interruption cut off is removed from the file, so that
-    the next row begins a line.
-    """
-    if not path.exists():
-        return []
-    text = path.read_text()
-    lines = complete_lines(text)
-    if not text.endswith("\n"):
-        path.write_text("".join(f"{line}\n" for line in lines))
-    return list(csv.DictReader(lines))
-
-
-def append_row(row, path):
-    """Adds a row to a CSV file, with a header if it is the first."""
-    is_first = not path.exists() or not path.stat().st_size
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, row, lineterminator="\n")
-        if is_first:
-            writer.writeheader()
-        writer.writerow(row)
-
-
-def summarize(rows):
-    """Means and standard deviations over the seeds.
+def to_figures(runs):
+    """The figures of the runs of one setting.
 
     Args:
-        rows: List of dictionaries, from `read_rows`.
+        runs: List of dictionaries of strings, one a seed.
 
     Returns:
-        Dictionary from pairs of ratio and scales to dictionaries from names
-        of figures to pairs of mean and standard deviation, which is `None`
-        with one seed.
+        Dictionary from names to lists of numbers, one a seed but for the
+        number of seeds itself.
     """
-    groups = {}
-    for row in rows:
-        groups.setdefault((row["train:tuning"], row["scales"]), []).append(row)
     return {
-        setting: {
-            "seeds": (len(group), None),
-            **{
-                name: spread([float(row[name]) for row in group])
-                for name in group[0]
-                if name not in KEYS
-            },
-        }
-        for setting, group in groups.items()
+        "seeds": [len(runs)],
+        **{
+            name: [float(run[name]) for run in runs]
+            for name in runs[0]
+            if name not in KEYS
+        },
     }
 
 
-def spread(values):
-    """Mean and, of more than one value, standard deviation."""
-    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return float(np.mean(values)), deviation
+def to_cells(summary):
+    """The table to read: means ± standard deviations over the seeds.
 
+    Args:
+        summary: Dictionary from pairs of ratio and scales to what `to_figures`
+            returns.
 
-def to_markdown(summary):
-    """The table, a row a setting: mean ± standard deviation."""
-    names = list(next(iter(summary.values())))
-    lines = [
-        "| train:tuning | scales | " + " | ".join(names) + " |",
-        "|---" * (len(names) + 2) + "|",
-    ]
+    Returns:
+        List of rows of strings, the header first.
+    """
+    table = [["train:tuning", "scales", *next(iter(summary.values()))]]
     for setting, figures in summary.items():
-        cells = [to_cell(name, *figures[name]) for name in names]
-        lines.append("| " + " | ".join([*setting, *cells]) + " |")
-    return "\n".join(lines) + "\n"
+        cells = [to_cell(name, values) for name, values in figures.items()]
+        table.append([*setting, *cells])
+    return table
 
 
-def to_cell(name, mean, deviation):
+def to_cell(name, values):
     """A figure as text, with as many decimals as it deserves."""
     if name == "seeds" or name.endswith("updates"):
-        return f"{mean:.0f}"
+        return f"{statistics.mean(values):.0f}"
     digits = 0 if name in ("best epoch", "seconds") else 3
     if "perplexity" in name or name.startswith("CPU"):
         digits = 1
-    if deviation is None:
-        return f"{mean:.{digits}f}"
-    return f"{mean:.{digits}f} ± {deviation:.{digits}f}"
+    return with_spread(values, digits)
 
 
-def write_table(summary, path):
-    """Writes means and standard deviations as CSV."""
-    names = list(next(iter(summary.values())))
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        columns = [c for name in names for c in (name, f"{name} deviation")]
-        writer.writerow(["train:tuning", "scales", *columns])
-        for setting, figures in summary.items():
-            cells = [cell for name in names for cell in figures[name]]
-            writer.writerow([*setting, *cells])
+def to_numbers(summary):
+    """The same, in full precision and with deviations in their own columns."""
+    names = next(iter(summary.values()))
+    columns = [c for name in names for c in (name, f"{name} deviation")]
+    table = [["train:tuning", "scales", *columns]]
+    for setting, figures in summary.items():
+        row = list(setting)
+        for values in figures.values():
+            deviation = statistics.stdev(values) if len(values) > 1 else None
+            row += [statistics.mean(values), deviation]
+        table.append(row)
+    return table
 
 
 def read_curve(log, measure, weight_updates):
@@ -128,7 +94,9 @@ def read_curve(log, measure, weight_updates):
     Returns:
         Pair of arrays, a number an epoch.
     """
-    values = [float(row[f"val_{measure}"]) for row in read_rows(log)]
+    with log.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    values = [float(row[f"val_{measure}"]) for row in rows]
     epochs = np.arange(1, len(values) + 1)
     return epochs * (weight_updates / len(values)), np.array(values)
 
