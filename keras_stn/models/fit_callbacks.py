@@ -6,6 +6,7 @@ import warnings
 import keras
 
 from keras_stn.callbacks.progress_logger import ProgressLogger
+from keras_stn.callbacks.progress_logger import to_number
 
 
 class TuningSchedule(keras.callbacks.Callback):
@@ -57,10 +58,10 @@ class FinalAverages(keras.callbacks.Callback):
             (model.scale_optimizer, space.raw_scale),
         ):
             # Before the first step the averages are zeros.
-            if int(optimizer.iterations):
+            if optimizer.use_ema and to_number(optimizer.iterations):
                 optimizer.finalize_variable_values([variable])
-        # Averages are taken before a tuning step clips.
-        space.location.assign(space.clip(space.location))
+                # Averages are taken before a tuning step clips.
+                space.location.assign(space.clip(space.location))
 
 
 def check_monitors(callbacks, warmup_epochs):

@@ -248,7 +248,10 @@ def make_mixed():
 
 
 def loss_side(folder):
-    """A penalty and label smoothing on one device and two; mixing on two."""
+    """A penalty and label smoothing on one device and two.
+
+    And on two, mixing with averaged hyperparameters.
+    """
     results = {}
     for name, strategy in (
         ("one", tf.distribute.get_strategy()),
@@ -261,8 +264,15 @@ def loss_side(folder):
         results |= prefixed(f"{name}/logs", fit(model, epochs=2))
         results |= prefixed(f"{name}/state", state(model))
         results[f"{name}/evaluation"] = model.evaluate(X, Y, verbose=0)
-    model = make_model(mirrored(), make_mixed)
-    return results | prefixed("mixed/logs", fit(model))
+    with mirrored().scope():
+        averaging = keras.optimizers.Adam(0.1, use_ema=True, ema_momentum=0.5)
+    model = make_model(mirrored(), make_mixed, hyper_optimizer=averaging)
+    results |= prefixed("mixed/logs", fit(model))
+    (average,) = averaging._model_variables_moving_average
+    results["mixed/average"] = ops.convert_to_numpy(average)
+    location = model.hyperparameters.location
+    results["mixed/location"] = ops.convert_to_numpy(location)
+    return results
 
 
 def main():

@@ -180,6 +180,12 @@ def test_tuned_penalties_and_smoothing_train_as_on_one_device(loss_side):
     )
 
 
+def test_training_on_two_devices_ends_at_averaged_hyperparameters(loss_side):
+    location, average = loss_side["mixed/location"], loss_side["mixed/average"]
+    np.testing.assert_array_equal(location, average)
+    assert np.abs(location).min() > 0
+
+
 def test_mixing_layers_train_on_two_devices(loss_side):
     logs = part(loss_side, "mixed/logs")
     assert np.isfinite(logs["loss"]) and logs["skipped_tuning_steps"] == 0
