@@ -122,7 +122,7 @@ DATA = {
 
 
 # Those of the ordinary suite.
-QUICK = ("arrays", "dataset", "py_dataset", "generator")
+QUICK = ("arrays", "py_dataset")
 
 
 def make_tiny_model(stateful=False, **kwargs):
@@ -268,6 +268,7 @@ def make_awkward_model():
     return model
 
 
+@pytest.mark.slow
 def test_averages_loss_scale_and_global_seed_are_resumed(tmp_path):
     assert_resumes(tmp_path, 1, 0, make_model=make_awkward_model, epochs=2)
 
@@ -284,6 +285,7 @@ class CrashAtTheEnd(keras.callbacks.Callback):
         raise InterruptedError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [False, True])
 def test_a_run_is_resumed_after_its_last_epoch(tmp_path, stop):
     def callbacks():
@@ -317,12 +319,14 @@ def test_callbacks_remember_what_they_saw(tmp_path):
     np.testing.assert_array_equal(after.sums, whole.sums)
 
 
+@pytest.mark.slow
 def test_a_callback_that_is_missing_is_told_of(tmp_path):
     interrupt(tmp_path, 1, 1, callbacks=[Remember()])
     with pytest.warns(UserWarning, match="no .*Remember 1"):
         resume(tmp_path)
 
 
+@pytest.mark.slow
 def test_arguments_of_callbacks_may_be_changed(tmp_path):
     def stopping(patience):
         return keras.callbacks.EarlyStopping("loss", 0.1, patience)
@@ -335,6 +339,7 @@ def test_arguments_of_callbacks_may_be_changed(tmp_path):
     assert second.min_delta == first.min_delta == -0.1
 
 
+@pytest.mark.slow
 def test_checkpoints_can_be_kept(tmp_path):
     options = {"delete_checkpoint": False, "save_freq": 2}
     first = train(tmp_path, options=options)
@@ -402,6 +407,7 @@ def test_another_order_of_the_data_is_told(tmp_path):
         train(tmp_path, Crash(), data=lambda: {**arrays(), "x": X[15:30]})
 
 
+@pytest.mark.slow
 def test_an_interrupted_reading_leaves_nothing_behind(tmp_path, monkeypatch):
     interrupt(tmp_path, 2, 1)
     model = make_tiny_model()

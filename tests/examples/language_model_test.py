@@ -68,6 +68,7 @@ def test_tuned_run_and_baselines_write_what_they_say(run, capsys):
         assert not (fixed / "schedules.png").exists()
 
 
+@pytest.mark.slow
 def test_runs_from_several_starts_share_a_picture(run):
     folder = run("starts", "--starts", "0.3", "0.7", "--random-lengths")
     for start in (0.3, 0.7):
