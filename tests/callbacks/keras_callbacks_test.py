@@ -221,6 +221,7 @@ def test_loggers_get_every_entry(tmp_path):
     assert "tuned/hyperparameters/location/histogram" in tags
 
 
+@pytest.mark.slow
 def test_orbax_writes_all_that_training_goes_on_with(tmp_path):
     model = make_model()
     save = keras.callbacks.OrbaxCheckpoint(tmp_path)

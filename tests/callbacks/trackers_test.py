@@ -1,8 +1,7 @@
 """Experiment trackers log hyperparameters through callbacks of their own."""
 
-import mlflow
+import pytest
 import wandb
-from mlflow.keras import MlflowCallback
 from wandb.integration.keras import WandbMetricsLogger
 
 from tests.callbacks.tuned_model import CYCLES
@@ -28,10 +27,14 @@ def test_weights_and_biases_logs_every_hyperparameter(tmp_path, monkeypatch):
     assert logged["epoch/val_loss"] == history["val_loss"][-1]
 
 
+@pytest.mark.slow
 def test_mlflow_logs_every_hyperparameter(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     # Without it MLflow wants a database.
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    import mlflow
+    from mlflow.keras import MlflowCallback
+
     mlflow.set_tracking_uri((tmp_path / "runs").as_uri())
     with mlflow.start_run() as run:
         callback = MlflowCallback(

@@ -111,6 +111,7 @@ def test_all_rows_train_alike_and_known_runs_are_not_repeated(
     assert table.FINAL in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_language_model_trains_at_a_fixed_output_dropout(
     table, problems, tmp_path
 ):

@@ -98,6 +98,7 @@ def test_images_go_on_where_they_stopped_and_make_table_and_pictures(
         run(monkeypatch, tmp_path, *arguments, "--epochs", "3")
 
 
+@pytest.mark.slow
 def test_language_keeps_a_fixed_scale(monkeypatch, tmp_path):
     arguments = ("--problem", "language", "--ratios", "--scales", "0.1")
     run(monkeypatch, tmp_path, *arguments)

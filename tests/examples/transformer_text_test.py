@@ -29,6 +29,7 @@ def write_files(folder):
         (folder / f"{part}.txt").write_text(text * times, encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_it_compares_and_writes_schedule_table_and_picture(
     monkeypatch, tmp_path, capsys
 ):
