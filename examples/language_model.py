@@ -45,20 +45,11 @@ from image_experiment import write_figures
 
 import keras_stn as stn
 from keras_stn.datasets import language
+from keras_stn.plotting.schedule_figure import COLORS
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
-# Okabe and Ito's colours, which the colour-blind can tell apart.
-COLORS = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-    "#000000",
-)
 QUICK = {
     "train_words": 30_000,
     "validation_words": 6_000,

@@ -5,8 +5,9 @@ import statistics
 
 import matplotlib
 import numpy as np
-from language_model import COLORS
 from quickstart import with_spread
+
+from keras_stn.plotting.schedule_figure import COLORS
 
 matplotlib.use("Agg")
 from matplotlib import pyplot

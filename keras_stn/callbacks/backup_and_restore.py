@@ -3,6 +3,7 @@ import os
 import keras
 
 from keras_stn.callbacks.checkpoint_folder import CheckpointFolder
+from keras_stn.models.checks import is_count
 
 
 class BackupAndRestore(keras.callbacks.Callback):
@@ -90,10 +91,7 @@ class BackupAndRestore(keras.callbacks.Callback):
                 "`backup_dir` must name a folder for the checkpoints. "
                 f"Received: backup_dir={backup_dir!r}"
             )
-        is_number = isinstance(save_freq, int) and not isinstance(
-            save_freq, bool
-        )
-        if save_freq != "epoch" and not (is_number and save_freq > 0):
+        if save_freq != "epoch" and not is_count(save_freq, 1):
             raise ValueError(
                 "`save_freq` must be 'epoch' or a positive integer, the steps "
                 "between checkpoints. "

@@ -5,6 +5,7 @@ import time
 import keras
 
 from keras_stn.callbacks.progress_logger import to_number
+from keras_stn.models.checks import is_count
 from keras_stn.plotting.bounds import with_bounds
 from keras_stn.plotting.notebook_picture import NotebookPicture
 from keras_stn.plotting.picture_file import PictureFile
@@ -82,9 +83,7 @@ class SchedulePlot(keras.callbacks.Callback):
         self, path=None, freq="auto", source=None, groups=None, metrics=None
     ):
         super().__init__()
-        if freq != "auto" and (
-            isinstance(freq, bool) or not isinstance(freq, int) or freq < 1
-        ):
+        if freq != "auto" and not is_count(freq, 1):
             raise ValueError(
                 "`freq` must be 'auto' or a positive integer, a number of "
                 f"epochs. Received: freq={freq!r}"

@@ -1,7 +1,4 @@
 import copy
-import pathlib
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -16,8 +13,8 @@ from tests.callbacks.replay_program import Y
 from tests.callbacks.replay_program import fit
 from tests.callbacks.replay_program import make_network
 from tests.callbacks.replay_program import record
+from tests.programs import run_program
 
-ROOT = pathlib.Path(__file__).parents[2]
 STEPS = np.arange(UPDATES)
 # The weight updates 2k and 2k + 1 use the row of the step 2k.
 RECORDED = 0.1 + 0.05 * (STEPS - STEPS % 2)
@@ -61,13 +58,7 @@ def test_one_graph_serves_all_steps(mode):
 def devices(tmp_path_factory):
     """What two devices used, in a process of their own."""
     folder = tmp_path_factory.mktemp("devices")
-    process = subprocess.run(
-        [sys.executable, "-m", replay_program.__name__, folder],
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.returncode == 0, process.stderr[-3000:]
+    run_program(replay_program, folder)
     with np.load(folder / "results.npz") as file:
         return dict(file)
 

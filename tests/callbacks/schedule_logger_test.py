@@ -2,9 +2,6 @@ import copy
 import csv
 import json
 import math
-import pathlib
-import subprocess
-import sys
 import time
 
 import keras
@@ -22,8 +19,8 @@ from tests.callbacks.tuned_model import X
 from tests.callbacks.tuned_model import Y
 from tests.callbacks.tuned_model import fit
 from tests.callbacks.tuned_model import make_model
+from tests.programs import run_program
 
-ROOT = pathlib.Path(__file__).parents[2]
 EPOCH = CYCLES * UPDATES
 
 
@@ -314,14 +311,7 @@ def test_resuming_with_a_foreign_file_is_refused(
 
 
 def test_two_devices_write_the_rows_of_one(tmp_path):
-    program = schedule_distribution_program.__name__
-    process = subprocess.run(
-        [sys.executable, "-m", program, tmp_path],
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.returncode == 0, process.stderr[-3000:]
+    run_program(schedule_distribution_program, tmp_path)
     one = read_records(tmp_path / "one.csv")
     two = read_records(tmp_path / "two.csv")
     assert list(one) == list(two)

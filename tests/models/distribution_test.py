@@ -4,28 +4,17 @@ A failed collective operation leaves its process unusable, so each case runs
 in a process of its own.
 """
 
-import pathlib
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 
 from tests.models import distribution_program
-
-ROOT = pathlib.Path(__file__).parents[2]
+from tests.programs import run_program
 
 
 def run(folder, case):
     """Runs a case in a process; returns its arrays."""
-    process = subprocess.run(
-        [sys.executable, "-m", distribution_program.__name__, folder, case],
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.returncode == 0, process.stderr[-3000:]
+    run_program(distribution_program, folder, case)
     with np.load(folder / "results.npz") as file:
         return dict(file)
 
