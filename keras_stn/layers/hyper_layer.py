@@ -15,6 +15,8 @@ from keras_stn.hyperparameters import hyperparameter
 from keras_stn.hyperparameters.hyperparameter import HyperParameter
 from keras_stn.hyperparameters.step import sampled
 from keras_stn.hyperparameters.step import value_without_sample
+from keras_stn.layers.ordinary import ordinary
+from keras_stn.layers.ordinary import ordinary_class
 from keras_stn.regularizers.tunable_regularizer import TunableRegularizer
 
 CONTEXT_ARGUMENT = "hyperparameters"
@@ -176,6 +178,30 @@ class HyperLayer(keras.layers.Layer):
             else hyperparameters[value.name]
         )
         return ops.cast(values, dtype or self.compute_dtype)
+
+    def to_keras(self, values):
+        """The ordinary Keras layer that predicts as this one does.
+
+        A layer that extends one of Keras's becomes that one. Define it for
+        others, so that `SelfTuningModel.to_keras` can convert them.
+
+        Args:
+            values: Dictionary from the names of hyperparameters to numbers.
+
+        Returns:
+            A Keras layer, unbuilt.
+
+        Raises:
+            ValueError: If Keras has no such layer.
+        """
+        if ordinary_class(type(self)) is keras.layers.Layer:
+            raise ValueError(
+                f"The layer '{self.name}' is not one of Keras's. Give its "
+                "class a method `to_keras(values)` that returns a layer of "
+                "Keras, or leave it out of the network. Received: "
+                f"{type(self).__name__}"
+            )
+        return ordinary(self, values)
 
 
 def to_examples(rows, inputs):

@@ -216,6 +216,23 @@ class ResponseLayer(HyperLayer):
         gates = self.gates(name, hyperparameters)
         return weight + self.spread_gates(name, gates) * response
 
+    def weight_at(self, name, hyperparameters):
+        """A weight W(λ) in its own precision, at one row of hyperparameters.
+
+        Args:
+            name: String, one of `responding`.
+            hyperparameters: A `Sample` of one row.
+
+        Returns:
+            Tensor of the weight's shape and dtype.
+        """
+        weight = getattr(self, name)
+        if not self.responds:
+            return ops.convert_to_tensor(weight)
+        gates = self.gates(name, hyperparameters, weight.dtype)
+        response = getattr(self, f"response_{name}")
+        return weight + self.spread_gates(name, gates)[0] * response
+
     def spread_gates(self, name, gates):
         """Shapes gates so that they broadcast against the rows of a weight.
 

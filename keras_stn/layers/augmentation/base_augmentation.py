@@ -9,6 +9,9 @@ from keras_stn.hyperparameters.hyperparameter import HyperParameter
 from keras_stn.hyperparameters.hyperparameter import check_range
 from keras_stn.hyperparameters.hyperparameter import is_number
 from keras_stn.layers.hyper_layer import HyperLayer
+from keras_stn.layers.ordinary import at_values
+from keras_stn.layers.ordinary import only_in_training
+from keras_stn.layers.ordinary import ordinary
 
 
 class BaseAugmentation(HyperLayer):
@@ -54,6 +57,9 @@ class BaseAugmentation(HyperLayer):
     config_names = ()
     # Whether it takes images alone, and then a single one as well.
     images_only = True
+    # Whether Keras's layer of the same name means something else by a number,
+    # so that it must be given both bounds.
+    keras_needs_bounds = False
 
     def __init__(self, data_format=None, seed=None, **kwargs):
         # Half precision would round pixels of 0 to 255 before anything is
@@ -216,6 +222,42 @@ class BaseAugmentation(HyperLayer):
     def compute_output_spec(self, inputs, *args, **kwargs):
         return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
 
+    def to_keras(self, values):
+        """Keras's layer of the same name, or one that passes images on.
+
+        Args:
+            values: Dictionary from the names of hyperparameters to numbers.
+
+        Returns:
+            A Keras layer, unbuilt.
+        """
+        keras_class = getattr(keras.layers, type(self).__name__, None)
+        if keras_class is None:
+            return only_in_training(self)
+        return ordinary(self, values, keras_class, self.keras_factors(values))
+
+    def keras_factors(self, values):
+        """The strengths as Keras's layer of the same name takes them.
+
+        Args:
+            values: Dictionary from the names of hyperparameters to numbers.
+
+        Returns:
+            Dictionary of arguments.
+        """
+        config = self.get_config()
+        factors = {
+            name: at_values(config[name], values) for name in self.config_names
+        }
+        if self.keras_needs_bounds:
+            factors = {
+                name: value
+                if isinstance(value, tuple | list)
+                else self.to_bounds(value)
+                for name, value in factors.items()
+            }
+        return factors
+
     def get_config(self):
         config = {name: getattr(self, name) for name in self.config_names}
         return {
@@ -264,6 +306,12 @@ class ValueRangeAugmentation(BaseAugmentation):
 
     def get_config(self):
         return {**super().get_config(), "value_range": self.value_range}
+
+    def to_keras(self, values):
+        # Keras knows no range of its own for each channel.
+        if any(isinstance(end, list) for end in self.value_range):
+            return only_in_training(self)
+        return super().to_keras(values)
 
 
 def check_value_range(value_range):

@@ -6,6 +6,7 @@ from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 
 from keras_stn.hyperparameters.step import current_step
 from keras_stn.layers.hyper_layer import HyperLayer
+from keras_stn.layers.ordinary import only_in_training
 
 
 class LabelMix(NamedTuple):
@@ -90,6 +91,9 @@ class MixingLayer(HyperLayer):
 
     def compute_output_shape(self, input_shape):
         return input_shape
+
+    def to_keras(self, values):
+        return only_in_training(self)
 
     def get_config(self):
         return {

@@ -151,6 +151,12 @@ class RandomColorJitter(ColorAugmentation):
                 ]
         return planes
 
+    def keras_factors(self, values):
+        return {
+            f"{name}_factor": jitter.keras_factors(values)["factor"]
+            for name, jitter in self.jitters.items()
+        }
+
     def get_config(self):
         factors = {
             f"{name}_factor": hyperparameter.serialize(jitter.factor)

@@ -48,6 +48,7 @@ class RandomContrast(ColorAugmentation):
     """
 
     config_names = ("factor",)
+    keras_needs_bounds = True
 
     def __init__(
         self,

@@ -49,6 +49,7 @@ class RandomSaturation(ColorAugmentation):
     """
 
     config_names = ("factor",)
+    keras_needs_bounds = True
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_stn.hyperparameters import hyperparameter
 from keras_stn.layers.hyper_layer import HyperLayer
+from keras_stn.layers.ordinary import only_in_training
 
 
 class BaseActivityPenalty(HyperLayer):
@@ -59,6 +60,9 @@ class BaseActivityPenalty(HyperLayer):
 
     def compute_output_shape(self, input_shape):
         return input_shape
+
+    def to_keras(self, values):
+        return only_in_training(self)
 
     def get_config(self):
         strength = getattr(self, self.strength_name)

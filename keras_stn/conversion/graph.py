@@ -1,0 +1,145 @@
+"""The layers of a model's graph, and the graph again with other layers."""
+
+import contextlib
+from typing import NamedTuple
+
+import keras
+from keras.src.models.functional import Functional
+
+# Keras's layers around other layers, and where those are.
+WRAPPERS = {
+    keras.layers.Bidirectional: ("forward_layer", "backward_layer"),
+    keras.layers.RNN: ("cell",),
+    keras.layers.StackedRNNCells: ("cells",),
+    keras.layers.TimeDistributed: ("layer",),
+}
+
+# The arguments of the wrappers that hold these layers.
+INNER_ARGUMENTS = ("layer", "backward_layer", "cell", "cells")
+
+
+class Place(NamedTuple):
+    """A layer that is no model and no wrapper, and where it stands.
+
+    Attributes:
+        layer: The layer.
+        path: Tuple of the names of the models and wrappers around it, without
+            the outermost.
+        is_frozen: Boolean, whether its weights are not trained.
+        twin: The other direction's layer where a `Bidirectional` made both of
+            one, or `None`.
+    """
+
+    layer: keras.layers.Layer
+    path: tuple
+    is_frozen: bool
+    twin: keras.layers.Layer | None = None
+
+
+def is_graph(layer):
+    """Whether a layer is a model whose graph of layers is known."""
+    return isinstance(layer, Functional | keras.Sequential)
+
+
+def inner_layers(layer):
+    """The layers inside one of Keras's wrappers, as a list."""
+    inner = [getattr(layer, name) for name in WRAPPERS.get(type(layer), ())]
+    return keras.tree.flatten(inner)
+
+
+def find_places(model):
+    """All layers of a model that can be replaced, each once, in order.
+
+    Args:
+        model: A functional or sequential model.
+
+    Returns:
+        List of `Place`.
+    """
+    places = {}
+
+    def visit(layer, path, is_frozen, twin=None):
+        is_frozen = is_frozen or not layer.trainable
+        inner = layer.layers if is_graph(layer) else inner_layers(layer)
+        twins = [None] * len(inner)
+        if isinstance(layer, keras.layers.Bidirectional) and are_twins(*inner):
+            twins = inner[::-1]
+        if layer is not model:
+            path = (*path, layer.name)
+        for one, other in zip(inner, twins):
+            visit(one, path, is_frozen, other)
+        if not inner:
+            place = Place(layer, path[:-1], is_frozen, twin)
+            places.setdefault(id(layer), place)
+
+    visit(model, (), False)
+    return list(places.values())
+
+
+def are_twins(forward, backward):
+    """Whether two layers differ in nothing but their direction."""
+    configs = [layer.get_config() for layer in (forward, backward)]
+    for config in configs:
+        config["name"] = config["go_backwards"] = None
+    return type(forward) is type(backward) and configs[0] == configs[1]
+
+
+def rebuild(model, replace):
+    """A model with the same graph and other layers, with new weights.
+
+    Models and Keras's wrappers inside of it are rebuilt as well. What was
+    shared is shared again.
+
+    Args:
+        model: A functional or sequential model.
+        replace: Callable that gets a layer of `find_places` and returns an
+            unbuilt one.
+
+    Returns:
+        A model of the class of `model`, which is not compiled.
+    """
+    replacements = {}
+
+    def convert(layer):
+        if id(layer) not in replacements:
+            replacements[id(layer)] = make(layer)
+        return replacements[id(layer)]
+
+    def make(layer):
+        if is_graph(layer):
+            # Keras would compile the clone, by way of a serialization that
+            # losses of one's own do not survive.
+            with uncompiled(layer):
+                return keras.models.clone_model(layer, clone_function=convert)
+        inner = inner_layers(layer)
+        if inner:
+            return rewrap(layer, [convert(one) for one in inner])
+        if not isinstance(layer, keras.layers.Layer):
+            # An operation of `keras.ops` has no weights.
+            return type(layer).from_config(layer.get_config())
+        return replace(layer)
+
+    return convert(model)
+
+
+def rewrap(wrapper, inner):
+    """A wrapper with the arguments of another one around other layers."""
+    config = wrapper.get_config()
+    for name in INNER_ARGUMENTS:
+        config.pop(name, None)
+    if isinstance(wrapper, keras.layers.Bidirectional):
+        config["backward_layer"] = inner.pop()
+    if isinstance(wrapper, keras.layers.StackedRNNCells):
+        inner = [inner]
+    return type(wrapper)(*inner, **config)
+
+
+@contextlib.contextmanager
+def uncompiled(model):
+    """Lets a model look as if it had not been compiled."""
+    is_compiled = model.compiled
+    model.compiled = False
+    try:
+        yield
+    finally:
+        model.compiled = is_compiled
