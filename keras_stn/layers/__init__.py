@@ -19,7 +19,22 @@ from keras_stn.layers.augmentation.random_translation import RandomTranslation
 from keras_stn.layers.augmentation.random_zoom import RandomZoom
 from keras_stn.layers.convolutional.hyper_conv1d import HyperConv1D
 from keras_stn.layers.convolutional.hyper_conv2d import HyperConv2D
+from keras_stn.layers.convolutional.hyper_conv2d_transpose import (
+    HyperConv2DTranspose,
+)
 from keras_stn.layers.convolutional.hyper_conv3d import HyperConv3D
+from keras_stn.layers.convolutional.hyper_depthwise_conv1d import (
+    HyperDepthwiseConv1D,
+)
+from keras_stn.layers.convolutional.hyper_depthwise_conv2d import (
+    HyperDepthwiseConv2D,
+)
+from keras_stn.layers.convolutional.hyper_separable_conv1d import (
+    HyperSeparableConv1D,
+)
+from keras_stn.layers.convolutional.hyper_separable_conv2d import (
+    HyperSeparableConv2D,
+)
 from keras_stn.layers.core.hyper_dense import HyperDense
 from keras_stn.layers.core.hyper_einsum_dense import HyperEinsumDense
 from keras_stn.layers.core.hyper_embedding import HyperEmbedding

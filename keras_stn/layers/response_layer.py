@@ -293,13 +293,14 @@ class ResponseLayer(HyperLayer):
             return False
         return positions >= POSITIONS_PER_KERNEL * groups
 
-    def _apply_row_kernels(self, inputs, hyperparameters):
-        kernels = self.weight_of_rows("kernel", hyperparameters)
-        groups = kernels.shape[0]
+    def _apply_row_kernels(self, inputs, hyperparameters, names=("kernel",)):
+        rows = [self.weight_of_rows(name, hyperparameters) for name in names]
+        groups = rows[0].shape[0]
+        kernels = zip(*(ops.unstack(weight, groups) for weight in rows))
         outputs = [
-            self.linear(group, kernel)
-            for group, kernel in zip(
-                ops.split(inputs, groups), ops.unstack(kernels, groups)
+            self.linear(group, *kernels_of_group)
+            for group, kernels_of_group in zip(
+                ops.split(inputs, groups), kernels
             )
         ]
         return outputs[0] if groups == 1 else ops.concatenate(outputs)

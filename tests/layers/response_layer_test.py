@@ -1,5 +1,8 @@
 """What every layer whose weights respond to hyperparameters must do."""
 
+import inspect
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -151,13 +154,80 @@ CASES = {
         {"filters": 2, "kernel_size": 2, "activation": "tanh"},
         (3, 4, 3, 2),
     ),
+    "depthwise_conv1d": (
+        layers.HyperDepthwiseConv1D,
+        keras.layers.DepthwiseConv1D,
+        {"kernel_size": 3, "dilation_rate": 2, "activation": "tanh"},
+        (8, 3),
+    ),
+    "depthwise_conv2d": (
+        layers.HyperDepthwiseConv2D,
+        keras.layers.DepthwiseConv2D,
+        {
+            "kernel_size": (3, 2),
+            "strides": 2,
+            "padding": "same",
+            "depth_multiplier": 2,
+        },
+        (5, 4, 3),
+    ),
+    "separable_conv1d": (
+        layers.HyperSeparableConv1D,
+        keras.layers.SeparableConv1D,
+        {
+            "filters": 4,
+            "kernel_size": 3,
+            "strides": 2,
+            "padding": "same",
+            "use_bias": False,
+        },
+        (8, 3),
+    ),
+    "separable_conv2d": (
+        layers.HyperSeparableConv2D,
+        keras.layers.SeparableConv2D,
+        {
+            "filters": 4,
+            "kernel_size": 2,
+            "dilation_rate": (2, 1),
+            "depth_multiplier": 2,
+            "activation": "tanh",
+        },
+        (5, 4, 3),
+    ),
+    "conv2d_transpose": (
+        layers.HyperConv2DTranspose,
+        keras.layers.Conv2DTranspose,
+        {"filters": 4, "kernel_size": (3, 2), "activation": "tanh"},
+        (3, 2, 3),
+    ),
+    "conv2d_transpose_strided": (
+        layers.HyperConv2DTranspose,
+        keras.layers.Conv2DTranspose,
+        {
+            "filters": 2,
+            "kernel_size": 3,
+            "strides": (3, 2),
+            "padding": "same",
+            "output_padding": (2, 0),
+            "use_bias": False,
+        },
+        (3, 2, 3),
+    ),
 }
 
-# The axes of the kernel along which it has gates, where not the last alone.
+# The axes of the kernels along which they have gates, where not the last
+# alone.
 GATE_AXES = {
-    "einsum_to_heads": (1, 2),
-    "einsum_of_positions": (0, 2),
-    "einsum_in_another_order": (0, 1),
+    "einsum_to_heads": {"kernel": (1, 2)},
+    "einsum_of_positions": {"kernel": (0, 2)},
+    "einsum_in_another_order": {"kernel": (0, 1)},
+    "depthwise_conv1d": {"kernel": (1, 2)},
+    "depthwise_conv2d": {"kernel": (2, 3)},
+    "separable_conv1d": {"depthwise_kernel": (1, 2)},
+    "separable_conv2d": {"depthwise_kernel": (2, 3)},
+    "conv2d_transpose": {"kernel": (2,)},
+    "conv2d_transpose_strided": {"kernel": (2,)},
 }
 
 
@@ -188,10 +258,26 @@ class Case:
         layer.build((BATCH, *self.shape))
         return layer
 
-    def gate_axes(self, kernel):
-        """The axes of the kernel that have gates, and the others."""
-        axes = range(len(kernel.shape))
-        gated = GATE_AXES.get(self.name, axes[-1:])
+    @property
+    def kernels(self):
+        """The names of the weights but for the bias."""
+        return [n for n in self.hyper_class.responding if n != "bias"]
+
+    def of_kernels(self, argument, value):
+        """One of the arguments of every kernel, an initializer for example."""
+        parameters = inspect.signature(self.keras_class).parameters
+        return {
+            name: value
+            for name in parameters
+            if name.endswith(f"_{argument}")
+            and name.split("_")[0] not in ("bias", "activity")
+        }
+
+    def gate_axes(self, name, weight):
+        """The axes of a weight that have gates, and the others."""
+        axes = range(len(weight.shape))
+        default = axes if name == "bias" else axes[-1:]
+        gated = GATE_AXES.get(self.name, {}).get(name, default)
         return list(gated), [axis for axis in axes if axis not in gated]
 
     def inputs(self, batch_size=BATCH, dtype="float32"):
@@ -249,17 +335,12 @@ class TestBesideKeras:
         layer, keras_layer = case.build(), case.make_keras()
         row = make_rows(1)
         weights = {v.name: v.numpy() for v in layer.weights}
-        _, shared = case.gate_axes(weights["kernel"])
-        kernel_gate = np.tensordot(row[0], weights["kernel_gate"], 1)
-        kernel_gate = np.expand_dims(kernel_gate, shared)
-        expected = [
-            weights["kernel"] + kernel_gate * weights["response_kernel"]
-        ]
-        if layer.use_bias:
-            bias_gate = np.tensordot(row[0], weights["bias_gate"], 1)
-            expected.append(
-                weights["bias"] + bias_gate * weights["response_bias"]
-            )
+        expected = []
+        for name in [v.name for v in keras_layer.weights]:
+            _, shared = case.gate_axes(name, weights[name])
+            gate = np.tensordot(row[0], weights[f"{name}_gate"], 1)
+            gate = np.expand_dims(gate, shared)
+            expected.append(weights[name] + gate * weights[f"response_{name}"])
         keras_layer.set_weights(expected)
         x = case.inputs()
         np.testing.assert_allclose(
@@ -275,9 +356,9 @@ class TestBesideKeras:
         layer, x = case.build(), case.inputs()
         batches = []
 
-        def linear(inputs, kernel):
+        def linear(inputs, *kernels):
             batches.append(inputs.shape[0])
-            return type(layer).linear(layer, inputs, kernel)
+            return type(layer).linear(layer, inputs, *kernels)
 
         monkeypatch.setattr(layer, "linear", linear)
         layer(x, hyperparameters=make_sample(make_rows(1)))
@@ -302,15 +383,16 @@ class TestBesideKeras:
 
     def test_regularizers_and_constraints_apply_to_kernel_and_bias(self, case):
         arguments = {
-            "kernel_regularizer": keras.regularizers.L2(0.1),
-            "kernel_constraint": keras.constraints.MaxNorm(0.5),
+            **case.of_kernels("regularizer", keras.regularizers.L2(0.1)),
+            **case.of_kernels("constraint", keras.constraints.MaxNorm(0.5)),
         }
         if case.arguments.get("use_bias", True):
             arguments["bias_regularizer"] = keras.regularizers.L1(0.2)
             arguments["bias_constraint"] = keras.constraints.NonNeg()
         layer, keras_layer = case.build(**arguments), case.make_keras()
         count = len(keras_layer.weights)
-        expected = 0.1 * np.sum(layer.kernel.numpy() ** 2)
+        kernels = [getattr(layer, name) for name in case.kernels]
+        expected = sum(0.1 * np.sum(kernel.numpy() ** 2) for kernel in kernels)
         if layer.use_bias:
             expected += 0.2 * np.sum(np.abs(layer.bias.numpy()))
         layer(case.inputs(), hyperparameters=make_sample(make_rows(2)))
@@ -335,14 +417,12 @@ class TestBesideKeras:
 class TestWeights:
     def test_names_and_shapes(self, case):
         layer, keras_layer = case.build(), case.make_keras()
-        kernel = tuple(keras_layer.kernel.shape)
-        gated, _ = case.gate_axes(keras_layer.kernel)
-        expected = {"kernel": kernel, "response_kernel": kernel}
-        expected["kernel_gate"] = (N, *(kernel[axis] for axis in gated))
-        if layer.use_bias:
-            bias = tuple(keras_layer.bias.shape)
-            expected |= {"bias": bias, "response_bias": bias}
-            expected["bias_gate"] = (N, *bias)
+        expected = {}
+        for weight in keras_layer.weights:
+            name, shape = weight.name, tuple(weight.shape)
+            gated, _ = case.gate_axes(name, weight)
+            expected |= {name: shape, f"response_{name}": shape}
+            expected[f"{name}_gate"] = (N, *(shape[axis] for axis in gated))
         shapes = {v.name: tuple(v.shape) for v in layer.trainable_weights}
         assert shapes == expected
         assert layer.non_trainable_weights == []
@@ -350,8 +430,8 @@ class TestWeights:
     def test_gates_are_missing_until_they_are_built(self, case):
         layer, keras_layer = case.make(), case.make_keras()
         layer.build((BATCH, *case.shape))
-        assert layer.kernel_gate is None
-        assert layer.bias_gate is None
+        for name in (*case.kernels, "bias"):
+            assert getattr(layer, f"{name}_gate") is None
         assert len(layer.weights) == 2 * len(keras_layer.weights)
         layer.build_gates(N)
         assert len(layer.weights) == 3 * len(keras_layer.weights)
@@ -370,9 +450,10 @@ class TestWeights:
 
     def test_gates_for_the_same_number_are_kept(self, case):
         layer = case.build()
-        gate = layer.kernel_gate
+        gates = [getattr(layer, f"{name}_gate") for name in case.kernels]
         layer.build_gates(N)
-        assert layer.kernel_gate is gate
+        for name, gate in zip(case.kernels, gates):
+            assert getattr(layer, f"{name}_gate") is gate
 
     def test_gates_for_another_number_are_refused(self, case):
         layer = case.build()
@@ -385,16 +466,16 @@ class TestWeights:
         network = keras.Sequential([keras.Input(case.shape), layer])
         clone = keras.models.clone_model(network)
         clone.layers[0].build_gates(7)
-        assert clone.layers[0].kernel_gate.shape[0] == 7
+        for name in case.kernels:
+            assert getattr(clone.layers[0], f"{name}_gate").shape[0] == 7
 
     def test_gates_start_small_and_different(self, case):
         layer = case.make()
         layer.build_gates(500)
         layer.build((BATCH, *case.shape))
-        gates = [layer.kernel_gate.numpy()]
-        if layer.use_bias:
-            gates.append(layer.bias_gate.numpy())
-            first, second = (gate.ravel()[:500] for gate in gates)
+        gates = [v.numpy() for v in layer.weights if "gate" in v.name]
+        starts = [gate.ravel()[:500] for gate in gates]
+        for first, second in itertools.combinations(starts, 2):
             assert np.all(first != second)
         for gate in gates:
             error = 5 * 0.01 / (2 * gate.size) ** 0.5
@@ -409,14 +490,18 @@ class TestWeights:
     )
     def test_kernel_and_response_start_different(self, case, make_seed):
         initializer = keras.initializers.RandomNormal(seed=make_seed())
-        layer = case.make(kernel_initializer=initializer)
+        layer = case.make(**case.of_kernels("initializer", initializer))
         layer.build((BATCH, *case.shape))
-        assert np.all(layer.kernel.numpy() != layer.response_kernel.numpy())
+        for name in case.kernels:
+            kernel = getattr(layer, name).numpy()
+            response = getattr(layer, f"response_{name}").numpy()
+            assert np.all(kernel != response)
 
     def test_seeded_initializers_repeat(self, case):
         def weights():
+            initializer = keras.initializers.RandomNormal(seed=3)
             layer = case.make(
-                kernel_initializer=keras.initializers.RandomNormal(seed=3),
+                **case.of_kernels("initializer", initializer),
                 bias_initializer=keras.initializers.RandomNormal(seed=4),
             )
             layer.build((BATCH, *case.shape))
@@ -426,12 +511,15 @@ class TestWeights:
             np.testing.assert_array_equal(first, second)
 
     def test_response_has_the_distribution_of_the_kernel(self, case):
+        initializer = keras.initializers.Constant(0.5)
         layer = case.make(
-            kernel_initializer=keras.initializers.Constant(0.5),
+            **case.of_kernels("initializer", initializer),
             bias_initializer=keras.initializers.Constant(0.25),
         )
         layer.build((BATCH, *case.shape))
-        np.testing.assert_array_equal(layer.response_kernel.numpy(), 0.5)
+        for name in case.kernels:
+            response = getattr(layer, f"response_{name}").numpy()
+            np.testing.assert_array_equal(response, 0.5)
         if layer.use_bias:
             np.testing.assert_array_equal(layer.response_bias.numpy(), 0.25)
 
@@ -440,10 +528,11 @@ class TestWeights:
         def ones(shape, dtype=None):
             return keras.ops.ones(shape, dtype)
 
-        layer = case.make(kernel_initializer=ones)
+        layer = case.make(**case.of_kernels("initializer", ones))
         layer.build((BATCH, *case.shape))
-        np.testing.assert_array_equal(layer.kernel.numpy(), 1)
-        np.testing.assert_array_equal(layer.response_kernel.numpy(), 1)
+        for name in case.kernels:
+            for weight in (name, f"response_{name}"):
+                np.testing.assert_array_equal(getattr(layer, weight), 1)
 
 
 class TestGroups:
@@ -494,12 +583,21 @@ class TestGroups:
         layer, x = case.build(), case.inputs()
         batches = []
 
-        def linear(inputs, kernel):
-            batches.append(inputs.shape[0])
-            return type(layer).linear(layer, inputs, kernel)
+        def count(name):
+            def linear(inputs, *kernels):
+                batches.append(inputs.shape[0])
+                return getattr(type(layer), name)(layer, inputs, *kernels)
 
-        monkeypatch.setattr(layer, "linear", linear)
-        for computation, expected in ((KERNELS, [2, 2, 2]), (GATES, [6, 6])):
+            monkeypatch.setattr(layer, name, linear)
+
+        # Of several kernels the gates need the stages one by one.
+        for name in ("linear", "depthwise", "pointwise"):
+            if hasattr(layer, name):
+                count(name)
+        for computation, expected in (
+            (KERNELS, [2, 2, 2]),
+            (GATES, [6, 6] * len(case.kernels)),
+        ):
             force(monkeypatch, computation)
             batches.clear()
             layer(x, hyperparameters=make_sample(make_rows(3)))
@@ -591,14 +689,15 @@ class TestExecution:
 
 class TestSaving:
     def test_config_round_trip_keeps_everything(self, case):
+        initializer = keras.initializers.HeNormal(seed=3)
         layer = case.make(
             name="layer",
-            kernel_initializer=keras.initializers.HeNormal(seed=3),
+            **case.of_kernels("initializer", initializer),
             bias_initializer="ones",
-            kernel_regularizer=keras.regularizers.L2(0.1),
+            **case.of_kernels("regularizer", keras.regularizers.L2(0.1)),
             bias_regularizer=keras.regularizers.L1(0.1),
             activity_regularizer=keras.regularizers.L2(0.3),
-            kernel_constraint=keras.constraints.MaxNorm(2.0),
+            **case.of_kernels("constraint", keras.constraints.MaxNorm(2.0)),
             bias_constraint=keras.constraints.NonNeg(),
             trainable=False,
             dtype="float64",

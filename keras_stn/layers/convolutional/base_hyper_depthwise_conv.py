@@ -1,0 +1,26 @@
+from keras import ops
+
+from keras_stn.layers.convolutional.base_hyper_conv import BaseHyperConv
+from keras_stn.layers.response_layer import independent
+
+
+class BaseHyperDepthwiseConv(BaseHyperConv):
+    """What the hyper depthwise convolutions share."""
+
+    def response_initializer(self, name):
+        if name == "kernel":
+            return independent(self.depthwise_initializer)
+        return super().response_initializer(name)
+
+    def gate_axes(self, name):
+        rank = len(getattr(self, name).shape)
+        # Those of a kernel are the output channels: each belongs to one input
+        # channel and one of its multiples.
+        return (rank - 2, rank - 1) if name == "kernel" else (0,)
+
+    def linear(self, inputs, kernel):
+        return ops.depthwise_conv(
+            inputs,
+            kernel,
+            **self.window,
+        )
