@@ -1,3 +1,6 @@
+from keras_stn.layers.attention.hyper_group_query_attention import (
+    HyperGroupQueryAttention,
+)
 from keras_stn.layers.attention.hyper_multi_head_attention import (
     HyperMultiHeadAttention,
 )
@@ -42,6 +45,7 @@ from keras_stn.layers.hyper_layer import HyperLayer
 from keras_stn.layers.regularization.activity_regularization import (
     ActivityRegularization,
 )
+from keras_stn.layers.regularization.alpha_dropout import AlphaDropout
 from keras_stn.layers.regularization.dropout import Dropout
 from keras_stn.layers.regularization.embedding_dropout import EmbeddingDropout
 from keras_stn.layers.regularization.gaussian_dropout import GaussianDropout
@@ -62,4 +66,5 @@ from keras_stn.layers.rnn.hyper_gru import HyperGRU
 from keras_stn.layers.rnn.hyper_gru_cell import HyperGRUCell
 from keras_stn.layers.rnn.hyper_lstm import HyperLSTM
 from keras_stn.layers.rnn.hyper_lstm_cell import HyperLSTMCell
+from keras_stn.layers.rnn.hyper_simple_rnn import HyperSimpleRNN
 from keras_stn.layers.rnn.hyper_simple_rnn_cell import HyperSimpleRNNCell

@@ -1,15 +1,12 @@
 import keras
 
-from keras_stn.hyperparameters import hyperparameter
-from keras_stn.hyperparameters.hyperparameter import HyperParameter
-from keras_stn.hyperparameters.hyperparameter import check_range
-from keras_stn.layers.core.hyper_einsum_dense import HyperEinsumDense
-from keras_stn.layers.hyper_layer import HyperLayer
-from keras_stn.layers.regularization.dropout import Dropout
+from keras_stn.layers.attention.base_hyper_attention import BaseHyperAttention
 
 
 @keras.saving.register_keras_serializable(package="keras_stn")
-class HyperMultiHeadAttention(HyperLayer, keras.layers.MultiHeadAttention):
+class HyperMultiHeadAttention(
+    BaseHyperAttention, keras.layers.MultiHeadAttention
+):
     """Multi-head attention whose weights respond to hyperparameters.
 
     Use it in place of `keras.layers.MultiHeadAttention` in a network that a
@@ -70,60 +67,9 @@ class HyperMultiHeadAttention(HyperLayer, keras.layers.MultiHeadAttention):
     def __init__(
         self, num_heads, key_dim, value_dim=None, dropout=0.0, *args, **kwargs
     ):
-        dropout = hyperparameter.get(dropout)
-        number = dropout
-        if isinstance(dropout, HyperParameter):
-            check_range("dropout", dropout, 0.0, 1.0)
-            # Positive, since no `Float` starts at its range's end, which
-            # makes Keras compute the probabilities and call its dropout layer.
-            number = dropout.default
-        super().__init__(num_heads, key_dim, value_dim, number, *args, **kwargs)
-        self._declared_dropout = self.declare(dropout)
+        sizes = (num_heads, key_dim, value_dim)
+        super().__init__(sizes, dropout, *args, **kwargs)
 
     @property
     def dropout(self):
-        return self._declared_dropout
-
-    def __setattr__(self, name, value):
-        # Keras makes its sublayers in the middle of `build`. What is to
-        # respond or to be tuned gives way here, before it is tracked or built.
-        if type(value) is keras.layers.EinsumDense:
-            value = to_hyper(value)
-        elif type(value) is keras.layers.Dropout:
-            value = self._make_dropout(value)
-        super().__setattr__(name, value)
-
-    def _make_dropout(self, layer):
-        if not isinstance(self.dropout, HyperParameter):
-            return layer
-        return Dropout(
-            self.dropout,
-            seed=layer.seed,
-            name=layer.name,
-            dtype=layer.dtype_policy,
-        )
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "dropout": hyperparameter.serialize(self.dropout),
-        }
-
-
-def to_hyper(layer):
-    """The hyper layer with the arguments of an unbuilt `EinsumDense`."""
-    return HyperEinsumDense(
-        layer.equation,
-        layer.partial_output_shape,
-        activation=layer.activation,
-        bias_axes=layer.bias_axes,
-        kernel_initializer=layer.kernel_initializer,
-        bias_initializer=layer.bias_initializer,
-        kernel_regularizer=layer.kernel_regularizer,
-        bias_regularizer=layer.bias_regularizer,
-        activity_regularizer=layer.activity_regularizer,
-        kernel_constraint=layer.kernel_constraint,
-        bias_constraint=layer.bias_constraint,
-        name=layer.name,
-        dtype=layer.dtype_policy,
-    )
+        return self.declared_dropout

@@ -22,6 +22,8 @@ class HyperRNN(HyperLayer):
 
     # The `HyperCell` of the layer.
     cell_class = None
+    # The arguments that the configuration of Keras's cell leaves out.
+    not_in_cell_config = ("implementation",)
 
     def __init__(
         self,
@@ -34,10 +36,13 @@ class HyperRNN(HyperLayer):
         super().__init__(*args, **kwargs)
         # Keras makes an ordinary cell; ours takes its place and arguments.
         self._tracker.untrack(self.cell)
+        left_out = {
+            name: getattr(self.cell, name) for name in self.not_in_cell_config
+        }
         self.cell = self.cell_class(
             **{
                 **self.cell.get_config(),
-                "implementation": self.cell.implementation,
+                **left_out,
                 "dropout": dropout,
                 "recurrent_dropout": recurrent_dropout,
                 "recurrent_dropconnect": recurrent_dropconnect,
