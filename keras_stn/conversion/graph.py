@@ -26,14 +26,27 @@ class Place(NamedTuple):
         path: Tuple of the names of the models and wrappers around it, without
             the outermost.
         is_frozen: Boolean, whether its weights are not trained.
-        twin: The other direction's layer where a `Bidirectional` made both of
-            one, or `None`.
+        bidirectional: The `Bidirectional` that made both its directions of
+            this layer, or `None`.
     """
 
     layer: keras.layers.Layer
     path: tuple
     is_frozen: bool
-    twin: keras.layers.Layer | None = None
+    bidirectional: keras.layers.Layer | None
+
+    @property
+    def name(self):
+        """The layer's name; that of both where it is one of two directions."""
+        if self.bidirectional is None:
+            return self.layer.name
+        name = self.layer.name.removeprefix("forward_")
+        return name.removeprefix("backward_")
+
+    @property
+    def owner(self):
+        """What has the name: equal for the two directions."""
+        return id(self.bidirectional or self.layer)
 
 
 def is_graph(layer):
@@ -58,19 +71,19 @@ def find_places(model):
     """
     places = {}
 
-    def visit(layer, path, is_frozen, twin=None):
+    def visit(layer, path, is_frozen, bidirectional=None):
         is_frozen = is_frozen or not layer.trainable
         inner = layer.layers if is_graph(layer) else inner_layers(layer)
-        twins = [None] * len(inner)
+        if not inner:
+            place = Place(layer, path, is_frozen, bidirectional)
+            places.setdefault(id(layer), place)
+            return
         if isinstance(layer, keras.layers.Bidirectional) and are_twins(*inner):
-            twins = inner[::-1]
+            bidirectional = layer
         if layer is not model:
             path = (*path, layer.name)
-        for one, other in zip(inner, twins):
-            visit(one, path, is_frozen, other)
-        if not inner:
-            place = Place(layer, path[:-1], is_frozen, twin)
-            places.setdefault(id(layer), place)
+        for one in inner:
+            visit(one, path, is_frozen, bidirectional)
 
     visit(model, (), False)
     return list(places.values())

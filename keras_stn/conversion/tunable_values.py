@@ -7,7 +7,6 @@ import keras
 
 from keras_stn import layers as tuned_layers
 from keras_stn import regularizers as tuned_regularizers
-from keras_stn.hyperparameters import hyperparameter
 from keras_stn.hyperparameters.float import Float
 
 RATE_LIMIT = 0.9
@@ -81,6 +80,11 @@ class TunableValue(NamedTuple):
     low: float
     high: float
     is_used: bool
+
+    @property
+    def key(self):
+        """Where the value stands among the layer's arguments."""
+        return self.argument, self.part
 
     @property
     def suffix(self):

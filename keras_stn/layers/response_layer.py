@@ -118,6 +118,17 @@ class ResponseLayer(HyperLayer):
             self._build_gates()
             self._tracker.lock()
 
+    def silence(self):
+        """Makes the response nothing, for it to be learned from there.
+
+        Of a gate and the response behind it one is enough to be 0, and not
+        both may be, or neither would get a gradient.
+        """
+        for name in self._responding_names():
+            if ops.any(getattr(self, f"response_{name}") != 0):
+                gate = getattr(self, f"{name}_gate")
+                gate.assign(ops.zeros_like(gate))
+
     def extend_gates(self, num_hyperparameters):
         """Makes room for more hyperparameters behind those there are.
 

@@ -2,6 +2,7 @@ import keras
 from keras import ops
 from keras.src.export.export_utils import get_input_signature
 
+from keras_stn.conversion.conversion_summary import ConversionSummary
 from keras_stn.hyperparameters import hyperparameter
 
 # Keras knows of one optimizer, that of the weights.
@@ -101,15 +102,21 @@ class ModelSaving:
                 hyperparameter.serialize(value)
                 for value in self.further_hyperparameters
             ],
+            "conversion_summary": self._conversion_summary
+            and self._conversion_summary.get_config(),
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
+        summary = config.pop("conversion_summary", None)
         config["network"] = keras.saving.deserialize_keras_object(
             config["network"], custom_objects=custom_objects
         )
-        return cls(**config)
+        model = cls(**config)
+        if summary is not None:
+            model._conversion_summary = ConversionSummary(**summary)
+        return model
 
     def get_compile_config(self):
         config = super().get_compile_config()

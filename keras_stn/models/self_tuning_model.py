@@ -19,6 +19,7 @@ from keras_stn.models.alternation import Alternation
 from keras_stn.models.checks import check_arguments
 from keras_stn.models.checks import check_names
 from keras_stn.models.checks import is_count
+from keras_stn.models.conversion import Conversion
 from keras_stn.models.fit_callbacks import TuningSchedule
 from keras_stn.models.fit_callbacks import with_own_callbacks
 from keras_stn.models.fit_data import make_cycles
@@ -31,7 +32,7 @@ from keras_stn.models.summary import describe
 
 
 @keras.saving.register_keras_serializable(package="keras_stn")
-class SelfTuningModel(AlternatingSteps, ModelSaving, keras.Model):
+class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
     """A network that tunes its own hyperparameters while it trains.
 
     Wrap it around a network whose layers take `stn.Float` and `stn.Int`

@@ -78,9 +78,7 @@ class HyperEinsumDense(ResponseLayer, keras.layers.EinsumDense):
         super().build(input_shape)
 
     def _check_batch_axis(self):
-        inputs, kernel, outputs = self._axes
-        batch = inputs[:1]
-        if outputs[:1] != batch or batch in kernel + (self.bias_axes or ""):
+        if not is_batch_first(self._axes, self.bias_axes):
             raise ValueError(
                 f"The layer '{self.name}' computes with other weights for "
                 "other examples, so the first axis of its input must be the "
@@ -168,3 +166,18 @@ def spell_out(equation, rank):
     elided = "".join(unused[: max(rank - len(given), 0)])
     inputs, rest = equation.replace("...", elided).split(",")
     return inputs, *rest.split("->")
+
+
+def is_batch_first(axes, bias_axes):
+    """Whether the first axis can be a batch of examples.
+
+    Args:
+        axes: What `spell_out` returns.
+        bias_axes: String, the axes of the bias, or `None`.
+
+    Returns:
+        Boolean.
+    """
+    inputs, kernel, outputs = axes
+    batch = inputs[:1]
+    return outputs[:1] == batch and batch not in kernel + (bias_axes or "")
