@@ -123,7 +123,9 @@ def rebuild(model, replace):
             # Keras would compile the clone, by way of a serialization that
             # losses of one's own do not survive.
             with uncompiled(layer):
-                return keras.models.clone_model(layer, clone_function=convert)
+                return keras.models.clone_model(
+                    layer, copy_inputs(layer), clone_function=convert
+                )
         inner = inner_layers(layer)
         if inner:
             return rewrap(layer, [convert(one) for one in inner])
@@ -133,6 +135,18 @@ def rebuild(model, replace):
         return replace(layer)
 
     return convert(model)
+
+
+def copy_inputs(model):
+    """New inputs like a functional model's, which Keras would rename."""
+    if isinstance(model, keras.Sequential):
+        return None
+
+    def copy(tensor):
+        layer = tensor._keras_history.operation
+        return type(layer).from_config(layer.get_config()).output
+
+    return keras.tree.map_structure(copy, model.input)
 
 
 def rewrap(wrapper, inner):

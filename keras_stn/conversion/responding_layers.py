@@ -60,6 +60,8 @@ def find_obstacle(layer, is_frozen):
         return "LoRA adapts it already"
     if getattr(layer.dtype_policy, "quantization_mode", None):
         return "quantized"
+    if getattr(layer, "tie_weights", False):
+        return "its table maps words both ways"
     if isinstance(layer, keras.layers.EinsumDense):
         # An ellipsis stands for one axis here: more would change nothing.
         rank = len(layer.equation.split(",")[0].replace("...", "."))

@@ -53,10 +53,12 @@ def pairs(source, target):
     """The layers inside of two layers that belong together."""
     if type(source) is type(target):
         return zip(source._layers, target._layers)
+    # A hyper layer has layers that drop, without weights, which Keras's has
+    # not.
     return [
-        (getattr(source, name), layer)
+        (vars(source)[name], layer)
         for name, layer in vars(target).items()
-        if isinstance(layer, keras.layers.Layer)
+        if isinstance(layer, keras.layers.Layer) and name in vars(source)
     ]
 
 

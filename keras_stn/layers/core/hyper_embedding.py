@@ -4,6 +4,7 @@ from keras.src.backend import set_keras_mask
 
 from keras_stn.hyperparameters import hyperparameter
 from keras_stn.layers.hyper_layer import to_examples
+from keras_stn.layers.ordinary import ordinary
 from keras_stn.layers.regularization.embedding_dropout import EmbeddingDropout
 from keras_stn.layers.response_layer import ResponseLayer
 
@@ -184,6 +185,24 @@ class HyperEmbedding(ResponseLayer, keras.layers.ReversibleEmbedding):
         self, inputs, reverse=False, training=False, hyperparameters=None
     ):
         return super().compute_output_spec(inputs, reverse)
+
+    def to_keras(self, values):
+        is_reversed = any(
+            node.arguments.kwargs.get("reverse") for node in self._inbound_nodes
+        )
+        if is_reversed and (self.tie_weights or self.use_reverse_bias):
+            raise ValueError(
+                f"The layer '{self.name}' maps vectors back to scores by a "
+                "table that does not respond, or adds a bias to them, which no "
+                "layer of Keras does. Use `model.export(path)`, or map them by "
+                "a `HyperDense` layer. Received: "
+                f"tie_weights={self.tie_weights}, "
+                f"use_reverse_bias={self.use_reverse_bias}"
+            )
+        keras_class = keras.layers.Embedding
+        if not self.tie_weights:
+            keras_class = keras.layers.ReversibleEmbedding
+        return ordinary(self, values, keras_class)
 
     def get_config(self):
         return {
