@@ -24,3 +24,9 @@ class BaseHyperDepthwiseConv(BaseHyperConv):
             kernel,
             **self.window,
         )
+
+    @property
+    def positions_per_kernel(self):
+        # So small a kernel is built at once, and its second application takes
+        # as long as the first. Measured on a CPU with 8 to 1024 channels.
+        return super().positions_per_kernel / 4
