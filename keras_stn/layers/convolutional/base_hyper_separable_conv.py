@@ -39,19 +39,12 @@ class BaseHyperSeparableConv(BaseHyperConv):
 
     def linear(self, inputs, depthwise_kernel, pointwise_kernel):
         return ops.separable_conv(
-            inputs,
-            depthwise_kernel,
-            pointwise_kernel,
-            **self.window,
+            inputs, depthwise_kernel, pointwise_kernel, **self.window
         )
 
     def depthwise(self, inputs, kernel):
         """The first of the two convolutions."""
-        return ops.depthwise_conv(
-            inputs,
-            kernel,
-            **self.window,
-        )
+        return ops.depthwise_conv(inputs, kernel, **self.window)
 
     def pointwise(self, inputs, kernel):
         """The second one, of single pixels."""
