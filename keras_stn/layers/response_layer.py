@@ -302,7 +302,12 @@ class ResponseLayer(HyperLayer):
         positions = self.num_positions(inputs)
         if positions is None or inputs.shape[0] % groups:
             return False
-        return positions >= POSITIONS_PER_KERNEL * groups
+        return positions >= self.positions_per_kernel * groups
+
+    @property
+    def positions_per_kernel(self):
+        """At how many positions a group's own kernel pays for itself."""
+        return POSITIONS_PER_KERNEL
 
     def _apply_row_kernels(self, inputs, hyperparameters, names=("kernel",)):
         rows = [self.weight_of_rows(name, hyperparameters) for name in names]

@@ -39,27 +39,18 @@ class BaseHyperSeparableConv(BaseHyperConv):
 
     def linear(self, inputs, depthwise_kernel, pointwise_kernel):
         return ops.separable_conv(
-            inputs,
-            depthwise_kernel,
-            pointwise_kernel,
-            **self.window,
+            inputs, depthwise_kernel, pointwise_kernel, **self.window
         )
 
     def depthwise(self, inputs, kernel):
         """The first of the two convolutions."""
-        return ops.depthwise_conv(
-            inputs,
-            kernel,
-            **self.window,
-        )
+        return ops.depthwise_conv(inputs, kernel, **self.window)
 
     def pointwise(self, inputs, kernel):
         """The second one, of single pixels."""
         # A product, since TensorFlow has no convolution with channels first
-        # on a CPU.
-        is_last = self.data_format == "channels_last"
-        return ops.einsum(
-            "...c,cf->...f" if is_last else "bc...,cf->bf...",
-            inputs,
-            ops.reshape(kernel, kernel.shape[-2:]),
-        )
+        # on a CPU. As an einsum with "..." it would take ten times as long.
+        axis = -1 if self.data_format == "channels_last" else 1
+        kernel = ops.reshape(kernel, kernel.shape[-2:])
+        outputs = ops.tensordot(inputs, kernel, [[axis], [0]])
+        return ops.moveaxis(outputs, -1, axis)
