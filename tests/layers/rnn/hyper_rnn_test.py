@@ -251,11 +251,11 @@ class TestBesideKeras:
         sample = make_sample(make_rows(2))
         close(run(layer, x, sample), y, rtol=0, atol=0)
 
-    def test_config_has_the_keys_of_keras_and_dropconnect(self, case):
+    def test_config_has_the_keys_of_keras_seed_and_dropconnect(self, case):
         ours, theirs = case.make(), case.make_keras()
         if case.is_cell:
             ours, theirs = ours.cell, theirs.cell
-        keys = {*theirs.get_config(), "recurrent_dropconnect"}
+        keys = {*theirs.get_config(), "seed", "recurrent_dropconnect"}
         assert ours.get_config().keys() == keys
 
     def test_output_shape_is_that_of_keras(self, case):
@@ -364,7 +364,9 @@ class TestGroups:
             run(loop, x, sample),
         )
 
-    @pytest.mark.parametrize("kind", ["lstm", "gru", "gru_reset_before"])
+    @pytest.mark.parametrize(
+        "kind", ["lstm", "gru", "gru_reset_before", "simple_rnn"]
+    )
     @pytest.mark.parametrize(
         "arguments, masked", [("states", False), ("unrolled_backwards", True)]
     )
@@ -373,7 +375,7 @@ class TestGroups:
     ):
         arguments = ARGUMENTS[arguments]
         layer = Case(kind).build(**arguments)
-        cell = Case(kind.split("_")[0] + "_cell")
+        cell = Case(kind.removesuffix("_reset_before") + "_cell")
         loop = cell.build(**Case(kind).arguments, **arguments)
         x, sample = make_inputs(), make_sample(make_rows(groups))
         mask = np.array(MASKS["middle"], bool) if masked else None
@@ -654,7 +656,7 @@ class TestSaving:
         assert find_declarations(again) == find_declarations(layer)
 
     # BUG: a layer did not keep the number of its cell's gates.
-    @pytest.mark.parametrize("name", ["lstm", "gru"])
+    @pytest.mark.parametrize("name", ["lstm", "gru", "simple_rnn"])
     def test_built_layer_is_built_again_with_its_gates(self, name):
         layer = Case(name).build()
         config = keras.saving.serialize_keras_object(layer)

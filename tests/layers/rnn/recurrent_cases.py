@@ -23,6 +23,7 @@ CASES = {
         {"reset_after": False},
     ),
     "gru_cell": (layers.HyperGRUCell, keras.layers.GRUCell, {}),
+    "simple_rnn": (layers.HyperSimpleRNN, keras.layers.SimpleRNN, {}),
     "simple_rnn_cell": (
         layers.HyperSimpleRNNCell,
         keras.layers.SimpleRNNCell,
