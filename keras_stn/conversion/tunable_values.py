@@ -15,28 +15,44 @@ STRENGTH_FACTOR = 1e3
 # Where the value is 0, which a range of orders of magnitude has not.
 STRENGTH_RANGE = (1e-7, 1e-1)
 
-# Keras's layers with a strength that layers of the same name here can tune:
-# its arguments, each with the end of its range.
+# How the pair of bounds that Keras keeps depends on a strength s: from -s to
+# s, from 0 to s, s on both sides of 1, and s/2 on both sides of 1/2.
+AROUND_0, FROM_0, AROUND_1, AROUND_HALF = range(4)
+
+# Keras's layers with strengths that layers of the same name here can tune: the
+# arguments, each with the end of its range and the form of its bounds.
 STRENGTHS = {
-    keras.layers.Dropout: {"rate": RATE_LIMIT},
-    keras.layers.SpatialDropout1D: {"rate": RATE_LIMIT},
-    keras.layers.SpatialDropout2D: {"rate": RATE_LIMIT},
-    keras.layers.SpatialDropout3D: {"rate": RATE_LIMIT},
-    keras.layers.AlphaDropout: {"rate": RATE_LIMIT},
-    keras.layers.GaussianDropout: {"rate": RATE_LIMIT},
-    keras.layers.GaussianNoise: {"stddev": 1.0},
-    keras.layers.RandomBrightness: {"factor": 0.5},
-    keras.layers.RandomContrast: {"factor": 0.5},
-    keras.layers.RandomHue: {"factor": 0.5},
-    keras.layers.RandomSaturation: {"factor": 0.5},
-    keras.layers.RandomGaussianBlur: {"sigma": 1.0},
-    keras.layers.RandomRotation: {"factor": 0.25},
-    keras.layers.RandomShear: {"x_factor": 0.5, "y_factor": 0.5},
-    keras.layers.RandomTranslation: {
-        "height_factor": 0.5,
-        "width_factor": 0.5,
+    keras.layers.Dropout: {"rate": (RATE_LIMIT, None)},
+    keras.layers.SpatialDropout1D: {"rate": (RATE_LIMIT, None)},
+    keras.layers.SpatialDropout2D: {"rate": (RATE_LIMIT, None)},
+    keras.layers.SpatialDropout3D: {"rate": (RATE_LIMIT, None)},
+    keras.layers.AlphaDropout: {"rate": (RATE_LIMIT, None)},
+    keras.layers.GaussianDropout: {"rate": (RATE_LIMIT, None)},
+    keras.layers.GaussianNoise: {"stddev": (1.0, None)},
+    keras.layers.RandomBrightness: {"factor": (0.5, AROUND_0)},
+    keras.layers.RandomColorJitter: {
+        "brightness_factor": (0.5, AROUND_0),
+        "contrast_factor": (0.5, AROUND_1),
+        "saturation_factor": (0.5, AROUND_HALF),
+        "hue_factor": (0.5, FROM_0),
     },
-    keras.layers.RandomZoom: {"height_factor": 0.5, "width_factor": 0.5},
+    keras.layers.RandomContrast: {"factor": (0.5, AROUND_1)},
+    keras.layers.RandomGaussianBlur: {"sigma": (1.0, FROM_0)},
+    keras.layers.RandomHue: {"factor": (0.5, FROM_0)},
+    keras.layers.RandomRotation: {"factor": (0.25, AROUND_0)},
+    keras.layers.RandomSaturation: {"factor": (0.5, AROUND_HALF)},
+    keras.layers.RandomShear: {
+        "x_factor": (0.5, AROUND_0),
+        "y_factor": (0.5, AROUND_0),
+    },
+    keras.layers.RandomTranslation: {
+        "height_factor": (0.5, AROUND_0),
+        "width_factor": (0.5, AROUND_0),
+    },
+    keras.layers.RandomZoom: {
+        "height_factor": (0.5, AROUND_0),
+        "width_factor": (0.5, AROUND_0),
+    },
 }
 
 # Layers with weights of which rates may be tuned where the weights respond.
@@ -127,10 +143,13 @@ def find_values(layer, responds):
     Returns:
         List of `TunableValue`.
     """
-    kind, config = type(layer), layer.get_config()
+    kind, config = type(layer), plain_config(layer)
     values = []
-    for argument, limit in STRENGTHS.get(kind, {}).items():
-        value = to_strength(kind, config[argument])
+    strengths = STRENGTHS.get(kind, {})
+    if not has_known_saturation(config, strengths):
+        strengths = {}
+    for argument, (limit, form) in strengths.items():
+        value = to_strength(config[argument], form)
         if value is not None:
             ends = range_around(value, limit)
             values.append(TunableValue(argument, None, value, *ends, True))
@@ -141,6 +160,31 @@ def find_values(layer, responds):
     if is_keras(layer):
         values += find_penalties(config)
     return values
+
+
+def has_known_saturation(config, strengths):
+    """Whether the layer here of the same name takes the bounds at all."""
+    factors = [
+        config[argument]
+        for argument, (_, form) in strengths.items()
+        if form == AROUND_HALF and config[argument] is not None
+    ]
+    return all(low >= 0 for low, _ in factors)
+
+
+def plain_config(layer):
+    """A layer's configuration, with strengths as the layers here take them."""
+    config = layer.get_config()
+    if isinstance(layer, keras.layers.RandomShear):
+        # Keras writes bounds there that it does not take back.
+        for argument in STRENGTHS[keras.layers.RandomShear]:
+            config[argument] = config[argument][1]
+    if isinstance(layer, keras.layers.RandomColorJitter):
+        for argument in STRENGTHS[keras.layers.RandomColorJitter]:
+            name = "random_" + argument.removesuffix("_factor")
+            jitter = getattr(layer, name)
+            config[argument] = None if jitter is None else jitter.factor
+    return config
 
 
 def is_keras(layer):
@@ -181,30 +225,32 @@ def range_around(value, limit):
     return 0.0, limit if value <= 0.9 * limit else min(1.0, 2 * value)
 
 
-def to_strength(kind, factor):
+def to_strength(factor, form):
     """The strength that a layer's number or pair of numbers stands for.
 
     Args:
-        kind: The layer's class.
-        factor: Number or pair of numbers, as in its configuration.
+        factor: Number, pair of numbers, or `None`.
+        form: How bounds depend on the strength.
 
     Returns:
-        Number, or `None` where no strength of the tunable layer is the same.
+        Number, or `None` where there is no such strength.
     """
+    if factor is None:
+        return None
     if not isinstance(factor, tuple | list):
-        return None if factor is None else abs(float(factor))
-    low, high = factor
-    strength = float(high)
-    if kind is keras.layers.RandomSaturation:
-        low, strength = low + high - 1, 2 * strength - 1
-    elif kind in (keras.layers.RandomHue, keras.layers.RandomGaussianBlur):
-        pass
-    elif kind is keras.layers.RandomContrast:
-        # A number is meant for both sides; Keras 3.15 keeps one of them.
-        low = low and low - high
-    else:
-        low = low + high
-    is_same = math.isclose(low, 0, abs_tol=1e-9) and 0 <= strength <= 1
+        return abs(float(factor))
+    low, high = map(float, factor)
+    if form == AROUND_1 and low == 0:
+        # A number is meant for both sides; Keras 3.15 makes one of it.
+        low = high
+    strength = 2 * high - 1 if form == AROUND_HALF else high
+    expected = {
+        AROUND_0: -strength,
+        FROM_0: 0,
+        AROUND_1: strength,
+        AROUND_HALF: (1 - strength) / 2,
+    }[form]
+    is_same = math.isclose(low, expected, abs_tol=1e-9) and strength >= 0
     return strength if is_same else None
 
 
@@ -219,11 +265,7 @@ def tuned_config(layer, declarations):
     Returns:
         Dictionary of arguments.
     """
-    config = layer.get_config()
-    if isinstance(layer, keras.layers.RandomShear):
-        # Keras writes bounds there that it does not take back.
-        for argument in ("x_factor", "y_factor"):
-            config[argument] = config[argument][1]
+    config = plain_config(layer)
     for argument, regularizer in find_regularizers(config).items():
         strengths = {
             part: declarations.get((argument, part), value)
