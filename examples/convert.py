@@ -35,6 +35,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from quickstart import first
 from quickstart import with_spread
 from run_table import check_settings
@@ -149,7 +150,10 @@ def train(method, seed, data, arguments):
             for name, start, _ in model.conversion_summary().tunable
         }
         path = arguments.output / f"{method}-{seed}.keras"
-        model.to_keras().save(path)
+        ordinary = model.to_keras()
+        # Keras would warn of an optimizer that is saved before its first use.
+        ordinary.optimizer.build(ordinary.trainable_variables)
+        ordinary.save(path)
         model = keras.models.load_model(path)
     figures = model.evaluate(*test, verbose=0, return_dict=True)
     return {
@@ -235,6 +239,7 @@ def draw_losses(runs, path):
     )
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     figure.savefig(path, dpi=120)
 
 
