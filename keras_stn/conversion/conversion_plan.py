@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from keras_stn.conversion.conversion_summary import ConversionSummary
 from keras_stn.conversion.graph import Place
+from keras_stn.conversion.graph import copy_layer
 from keras_stn.conversion.graph import find_places
 from keras_stn.conversion.responding_layers import RESPONDING
 from keras_stn.conversion.responding_layers import find_obstacle
@@ -93,6 +94,8 @@ class ConversionPlan:
             kind = RESPONDING[kind]
         elif any(part is None for _, part in declarations):
             kind = tuned_class(layer)
+        elif not declarations:
+            return copy_layer(layer)
         return kind.from_config(tuned_config(layer, declarations))
 
     def summarize(self):

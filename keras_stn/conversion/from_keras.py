@@ -30,7 +30,6 @@ def to_tunable(model, tune=None, ranges=None, response=None, further=None):
         ValueError: If the model's graph is not known, or nothing in it can be
             tuned or respond.
     """
-    check_model(model)
     plan = ConversionPlan(model, tune, ranges, response)
     summary = plan.summarize()
     network = rebuild(model, plan.replace)

@@ -149,6 +149,39 @@ def copy_inputs(model):
     return keras.tree.map_structure(copy, model.input)
 
 
+def copy_layer(layer):
+    """A new layer like another one, without its weights.
+
+    Args:
+        layer: A layer.
+
+    Returns:
+        A layer of the same class, unbuilt.
+
+    Raises:
+        ValueError: If the layer's class does not let it be made again.
+    """
+    if isinstance(layer, keras.layers.Lambda):
+        # A function of one's own does not survive a configuration.
+        return keras.layers.Lambda(
+            layer.function,
+            output_shape=layer._output_shape,
+            mask=layer.mask,
+            arguments=layer.arguments,
+            name=layer.name,
+            dtype=layer.dtype_policy,
+        )
+    try:
+        return type(layer).from_config(layer.get_config())
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"The layer '{layer.name}' cannot be made anew from its "
+            "configuration. Give its class a `get_config`, and pass "
+            "`**kwargs` of its constructor on to `keras.layers.Layer`. "
+            f"Received: {type(layer).__name__}. {error}"
+        ) from error
+
+
 def rewrap(wrapper, inner):
     """A wrapper with the arguments of another one around other layers."""
     config = wrapper.get_config()

@@ -1,5 +1,6 @@
 """An ordinary Keras model, from a network that was tuned."""
 
+from keras_stn.conversion.graph import copy_layer
 from keras_stn.conversion.graph import is_graph
 from keras_stn.conversion.graph import rebuild
 from keras_stn.conversion.weights import copy_weights
@@ -37,7 +38,7 @@ def to_ordinary(network, values, sample):
             return layer.to_keras(values)
         if find_regularizers(layer):
             return ordinary(layer, values)
-        return type(layer).from_config(layer.get_config())
+        return copy_layer(layer)
 
     model = rebuild(network, replace)
     copy_weights(network, model, sample)

@@ -143,6 +143,8 @@ def find_values(layer, responds):
     Returns:
         List of `TunableValue`.
     """
+    if not is_keras(layer) or isinstance(layer, keras.layers.Lambda):
+        return []
     kind, config = type(layer), plain_config(layer)
     values = []
     strengths = STRENGTHS.get(kind, {})
@@ -157,9 +159,7 @@ def find_values(layer, responds):
         value = config[argument]
         ends = range_around(value, RATE_LIMIT)
         values.append(TunableValue(argument, None, value, *ends, value > 0))
-    if is_keras(layer):
-        values += find_penalties(config)
-    return values
+    return [*values, *find_penalties(config)]
 
 
 def has_known_saturation(config, strengths):

@@ -2,6 +2,7 @@ from keras.src.utils import io_utils
 
 from keras_stn.conversion.compile_arguments import compile_arguments
 from keras_stn.conversion.compile_arguments import ordinary_compile_arguments
+from keras_stn.conversion.from_keras import check_model
 from keras_stn.conversion.from_keras import to_tunable
 from keras_stn.conversion.to_keras import to_ordinary
 
@@ -66,16 +67,18 @@ class Conversion:
         dropout  0.2    0 to 0.9
         ...
         """
-        network, summary = to_tunable(
-            model, tune, ranges, response, kwargs.get("hyperparameters")
-        )
-        tuned = cls(network, **kwargs)
-        tuned._conversion_summary = summary
-        if tuned.built:
-            for layer in tuned._response_layers():
-                layer.silence()
-        if model.compiled:
-            tuned.compile(**compile_arguments(model))
+        check_model(model)
+        with model.distribute_strategy.scope():
+            network, summary = to_tunable(
+                model, tune, ranges, response, kwargs.get("hyperparameters")
+            )
+            tuned = cls(network, **kwargs)
+            tuned._conversion_summary = summary
+            if tuned.built:
+                for layer in tuned._response_layers():
+                    layer.silence()
+            if model.compiled:
+                tuned.compile(**compile_arguments(model))
         io_utils.print_msg(str(summary))
         return tuned
 
@@ -143,4 +146,7 @@ class Conversion:
             )
             if self.compiled:
                 model.compile(**ordinary_compile_arguments(self, values))
+                # Or a file of the model would hold an optimizer without its
+                # variables, of which Keras warns when it loads it.
+                model.optimizer.build(model.trainable_variables)
         return model

@@ -237,3 +237,17 @@ def test_the_table_is_short():
         "stays ordinary",
         "  1 BatchNormalization: normalization stays as it is (norm)",
     ]
+
+
+def test_a_layer_that_cannot_be_made_again_is_named():
+    class Scale(layers.Layer):
+        def __init__(self, factor):
+            super().__init__(name="scale")
+            self.factor = factor
+
+        def call(self, inputs):
+            return self.factor * inputs
+
+    model = small(Scale(2.0), layers.Dropout(0.1))
+    with pytest.raises(ValueError, match="(?s)'scale' .*get_config.*Scale"):
+        stn.SelfTuningModel.from_keras(model)

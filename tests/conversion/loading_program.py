@@ -3,14 +3,13 @@
 import pathlib
 import sys
 
-# Before anything could import it.
-sys.modules["keras_stn"] = None
-
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
+import keras
+import numpy as np
 
 
 def main(folder):
+    # An import of it fails from here on.
+    sys.modules["keras_stn"] = None
     for path in sorted(pathlib.Path(folder).glob("*.keras")):
         model = keras.models.load_model(path)
         with np.load(path.with_suffix(".npz")) as arrays:

@@ -128,6 +128,18 @@ def test_a_layer_of_ones_own_says_what_it_becomes():
     np.testing.assert_allclose(model.to_keras()(x), model(x), rtol=1e-5)
 
 
+def test_a_layer_of_a_function_is_kept():
+    factor = 3.0
+    x = keras.Input((4,))
+    y = layers.Lambda(lambda t: factor * t, name="triple")(x)
+    y = layers.Dense(2)(layers.Dropout(0.1)(y))
+    tuned = stn.SelfTuningModel.from_keras(keras.Model(x, y))
+    for layer in tuned._response_layers():
+        fill(layer)
+    ones = np.ones((2, 4))
+    np.testing.assert_allclose(tuned.to_keras()(ones), tuned(ones), rtol=1e-5)
+
+
 def test_a_table_that_maps_both_ways_is_refused():
     words = keras.Input((5,), dtype="int32")
     table = stn.layers.HyperEmbedding(7, 3, name="table")
