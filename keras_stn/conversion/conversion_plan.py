@@ -9,10 +9,10 @@ from keras_stn.conversion.graph import find_places
 from keras_stn.conversion.responding_layers import RESPONDING
 from keras_stn.conversion.responding_layers import find_obstacle
 from keras_stn.conversion.selection import select
-from keras_stn.conversion.tunable_values import STRENGTHS
+from keras_stn.conversion.strengths import find_fixed_arguments
+from keras_stn.conversion.strengths import is_keras
 from keras_stn.conversion.tunable_values import TunableValue
 from keras_stn.conversion.tunable_values import find_values
-from keras_stn.conversion.tunable_values import is_keras
 from keras_stn.conversion.tunable_values import tuned_class
 from keras_stn.conversion.tunable_values import tuned_config
 from keras_stn.hyperparameters.hyperparameter import HyperParameter
@@ -68,7 +68,9 @@ class ConversionPlan:
             (place, value)
             for place in self.places
             for value in find_values(
-                place.layer, responds=self.obstacles[id(place.layer)] is None
+                place.layer,
+                responds=self.obstacles[id(place.layer)] is None,
+                is_frozen=place.is_frozen,
             )
         ]
         names = [place.name + value.suffix for place, value in values]
@@ -126,11 +128,10 @@ class ConversionPlan:
                 continue
             if not is_keras(layer):
                 yield layer.name, kind, "not a class of `keras.layers`"
-            elif type(layer) in STRENGTHS:
-                if not find_values(layer, responds=False):
-                    yield layer.name, kind, "its bounds are no single strength"
             elif reason is not None and layer.weights:
                 yield layer.name, kind, reason
+            for argument in find_fixed_arguments(layer):
+                yield layer.name, kind, f"`{argument}` is no single strength"
         for candidate in self.candidates:
             if candidate.value.is_used and candidate not in self.chosen:
                 kind = type(candidate.place.layer).__name__

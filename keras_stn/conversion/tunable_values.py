@@ -1,59 +1,21 @@
 """Which numbers among a Keras layer's arguments may be tuned."""
 
-import math
 from typing import NamedTuple
 
 import keras
 
 from keras_stn import layers as tuned_layers
 from keras_stn import regularizers as tuned_regularizers
+from keras_stn.conversion.strengths import RATE_LIMIT
+from keras_stn.conversion.strengths import find_strengths
+from keras_stn.conversion.strengths import is_plain
+from keras_stn.conversion.strengths import plain_config
 from keras_stn.hyperparameters.float import Float
 
-RATE_LIMIT = 0.9
 # A strength's range reaches so many times up and down from its value.
 STRENGTH_FACTOR = 1e3
 # Where the value is 0, which a range of orders of magnitude has not.
 STRENGTH_RANGE = (1e-7, 1e-1)
-
-# How the pair of bounds that Keras keeps depends on a strength s: from -s to
-# s, from 0 to s, s on both sides of 1, and s/2 on both sides of 1/2.
-AROUND_0, FROM_0, AROUND_1, AROUND_HALF = range(4)
-
-# Keras's layers with strengths that layers of the same name here can tune: the
-# arguments, each with the end of its range and the form of its bounds.
-STRENGTHS = {
-    keras.layers.Dropout: {"rate": (RATE_LIMIT, None)},
-    keras.layers.SpatialDropout1D: {"rate": (RATE_LIMIT, None)},
-    keras.layers.SpatialDropout2D: {"rate": (RATE_LIMIT, None)},
-    keras.layers.SpatialDropout3D: {"rate": (RATE_LIMIT, None)},
-    keras.layers.AlphaDropout: {"rate": (RATE_LIMIT, None)},
-    keras.layers.GaussianDropout: {"rate": (RATE_LIMIT, None)},
-    keras.layers.GaussianNoise: {"stddev": (1.0, None)},
-    keras.layers.RandomBrightness: {"factor": (0.5, AROUND_0)},
-    keras.layers.RandomColorJitter: {
-        "brightness_factor": (0.5, AROUND_0),
-        "contrast_factor": (0.5, AROUND_1),
-        "saturation_factor": (0.5, AROUND_HALF),
-        "hue_factor": (0.5, FROM_0),
-    },
-    keras.layers.RandomContrast: {"factor": (0.5, AROUND_1)},
-    keras.layers.RandomGaussianBlur: {"sigma": (1.0, FROM_0)},
-    keras.layers.RandomHue: {"factor": (0.5, FROM_0)},
-    keras.layers.RandomRotation: {"factor": (0.25, AROUND_0)},
-    keras.layers.RandomSaturation: {"factor": (0.5, AROUND_HALF)},
-    keras.layers.RandomShear: {
-        "x_factor": (0.5, AROUND_0),
-        "y_factor": (0.5, AROUND_0),
-    },
-    keras.layers.RandomTranslation: {
-        "height_factor": (0.5, AROUND_0),
-        "width_factor": (0.5, AROUND_0),
-    },
-    keras.layers.RandomZoom: {
-        "height_factor": (0.5, AROUND_0),
-        "width_factor": (0.5, AROUND_0),
-    },
-}
 
 # Layers with weights of which rates may be tuned where the weights respond.
 RATES = {
@@ -133,70 +95,39 @@ class TunableValue(NamedTuple):
         )
 
 
-def find_values(layer, responds):
+def find_values(layer, responds, is_frozen=False):
     """The numbers of a layer that may be tuned.
 
     Args:
         layer: A layer.
         responds: Boolean, whether its weights will respond.
+        is_frozen: Boolean, whether its weights are not trained.
 
     Returns:
         List of `TunableValue`.
     """
-    if not is_keras(layer) or isinstance(layer, keras.layers.Lambda):
+    if not is_plain(layer):
         return []
-    kind, config = type(layer), plain_config(layer)
-    values = []
-    strengths = STRENGTHS.get(kind, {})
-    if not has_known_saturation(config, strengths):
-        strengths = {}
-    for argument, (limit, form) in strengths.items():
-        value = to_strength(config[argument], form)
-        if value is not None:
-            ends = range_around(value, limit)
-            values.append(TunableValue(argument, None, value, *ends, True))
-    for argument in RATES.get(kind, ()) if responds else ():
+    config = plain_config(layer)
+    values = [
+        TunableValue(argument, None, value, *range_around(value, limit), True)
+        for argument, (value, limit) in find_strengths(layer, config).items()
+        if value is not None
+    ]
+    for argument in RATES.get(type(layer), ()) if responds else ():
         value = config[argument]
         ends = range_around(value, RATE_LIMIT)
         values.append(TunableValue(argument, None, value, *ends, value > 0))
-    return [*values, *find_penalties(config)]
+    return [*values, *find_penalties(config, is_frozen)]
 
 
-def has_known_saturation(config, strengths):
-    """Whether the layer here of the same name takes the bounds at all."""
-    factors = [
-        config[argument]
-        for argument, (_, form) in strengths.items()
-        if form == AROUND_HALF and config[argument] is not None
-    ]
-    return all(low >= 0 for low, _ in factors)
-
-
-def plain_config(layer):
-    """A layer's configuration, with strengths as the layers here take them."""
-    config = layer.get_config()
-    if isinstance(layer, keras.layers.RandomShear):
-        # Keras writes bounds there that it does not take back.
-        for argument in STRENGTHS[keras.layers.RandomShear]:
-            config[argument] = config[argument][1]
-    if isinstance(layer, keras.layers.RandomColorJitter):
-        for argument in STRENGTHS[keras.layers.RandomColorJitter]:
-            name = "random_" + argument.removesuffix("_factor")
-            jitter = getattr(layer, name)
-            config[argument] = None if jitter is None else jitter.factor
-    return config
-
-
-def is_keras(layer):
-    """Whether the layer's class is one of `keras.layers`."""
-    return getattr(keras.layers, type(layer).__name__, None) is type(layer)
-
-
-def find_penalties(config):
+def find_penalties(config, is_frozen):
     values = []
     for argument, regularizer in find_regularizers(config).items():
-        strengths = regularizer.get_config()
-        for part, value in strengths.items():
+        if is_frozen and argument != "activity_regularizer":
+            # What it penalizes does not change.
+            continue
+        for part, value in regularizer.get_config().items():
             low, high = STRENGTH_RANGE
             if value > 0:
                 low, high = value / STRENGTH_FACTOR, value * STRENGTH_FACTOR
@@ -223,35 +154,6 @@ def find_regularizers(config):
 def range_around(value, limit):
     """From 0 to `limit`, or where the value is near it or beyond, farther."""
     return 0.0, limit if value <= 0.9 * limit else min(1.0, 2 * value)
-
-
-def to_strength(factor, form):
-    """The strength that a layer's number or pair of numbers stands for.
-
-    Args:
-        factor: Number, pair of numbers, or `None`.
-        form: How bounds depend on the strength.
-
-    Returns:
-        Number, or `None` where there is no such strength.
-    """
-    if factor is None:
-        return None
-    if not isinstance(factor, tuple | list):
-        return abs(float(factor))
-    low, high = map(float, factor)
-    if form == AROUND_1 and low == 0:
-        # A number is meant for both sides; Keras 3.15 makes one of it.
-        low = high
-    strength = 2 * high - 1 if form == AROUND_HALF else high
-    expected = {
-        AROUND_0: -strength,
-        FROM_0: 0,
-        AROUND_1: strength,
-        AROUND_HALF: (1 - strength) / 2,
-    }[form]
-    is_same = math.isclose(low, expected, abs_tol=1e-9) and strength >= 0
-    return strength if is_same else None
 
 
 def tuned_config(layer, declarations):

@@ -208,7 +208,8 @@ class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
             # Penalties and the loss come after the call.
             step.sample = hyperparameters
         with provided(self, hyperparameters):
-            return self.network(inputs, training=training)
+            # Keras's image layers act where nothing is said.
+            return self.network(inputs, training=bool(training))
 
     def num_groups(self, inputs):
         """How many perturbations a batch gets.

@@ -99,7 +99,10 @@ def test_bounds_that_are_no_single_strength_stay():
     summary = plan(model)
     names = [name for name, *_ in summary.tunable]
     assert names == ["move_width", "dropout"]
-    assert [row[0] for row in summary.ordinary] == ["zoom"]
+    assert summary.ordinary == [
+        ("zoom", "RandomZoom", "`height_factor` is no single strength"),
+        ("move", "RandomTranslation", "`height_factor` is no single strength"),
+    ]
     replaced = ConversionPlan(model).replace(model.get_layer("move"))
     assert replaced.height_factor == (-0.1, 0.3)
 
@@ -110,7 +113,19 @@ def test_a_jitter_with_a_saturation_that_none_here_has_stays():
         brightness_factor=0.1, saturation_factor=0.2, name="jitter"
     )
     summary = plan(small(jitter, layers.Dropout(0.1)))
-    assert [row[0] for row in summary.ordinary] == ["jitter"]
+    assert [row[0] for row in summary.ordinary] == ["jitter", "jitter"]
+
+
+def test_a_penalty_on_what_is_frozen_stays():
+    frozen = layers.Dense(
+        3,
+        kernel_regularizer="l2",
+        activity_regularizer="l2",
+        trainable=False,
+        name="frozen",
+    )
+    names = tunable(small(frozen, layers.Dropout(0.1, name="dropout")))
+    assert list(names) == ["frozen_activity_l2", "dropout"]
 
 
 def test_a_range_may_be_a_hyperparameter_and_be_shared():

@@ -4,6 +4,7 @@ from keras import ops
 from keras_stn.hyperparameters import hyperparameter
 from keras_stn.hyperparameters.hyperparameter import HyperParameter
 from keras_stn.layers.hyper_layer import HyperLayer
+from keras_stn.layers.ordinary import only_in_training
 from keras_stn.layers.regularization.dropout import draw_factors
 
 
@@ -94,6 +95,9 @@ class BaseWeightDropout(HyperLayer):
             self.compute_dtype,
             self.seed_generator,
         )
+
+    def to_keras(self, values):
+        return only_in_training(self)
 
     def get_config(self):
         return {
