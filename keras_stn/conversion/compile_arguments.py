@@ -20,8 +20,13 @@ def compile_arguments(model):
     # The arguments as they were given: a serialization loses what is not
     # registered.
     arguments = dict(model._compile_config.config)
-    for name in ("optimizer", "metrics", "weighted_metrics"):
+    # As it is now: its learning rate may have been changed since.
+    arguments["optimizer"] = renewed(model.optimizer)
+    for name in ("metrics", "weighted_metrics"):
         arguments[name] = keras.tree.map_structure(renewed, arguments[name])
+    if arguments["jit_compile"] == model._resolve_auto_jit_compile():
+        # It depends on the layers, and there will be others.
+        arguments["jit_compile"] = "auto"
     return arguments
 
 

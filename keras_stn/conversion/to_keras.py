@@ -6,7 +6,7 @@ from keras_stn.conversion.graph import rebuild
 from keras_stn.conversion.weights import copy_weights
 from keras_stn.layers.hyper_layer import HyperLayer
 from keras_stn.layers.hyper_layer import find_regularizers
-from keras_stn.layers.ordinary import ordinary
+from keras_stn.layers.ordinary import at_values
 
 
 def to_ordinary(network, values, sample):
@@ -37,7 +37,8 @@ def to_ordinary(network, values, sample):
         if isinstance(layer, HyperLayer):
             return layer.to_keras(values)
         if find_regularizers(layer):
-            return ordinary(layer, values)
+            config = at_values(layer.get_config(), values)
+            return type(layer).from_config(config)
         return copy_layer(layer)
 
     model = rebuild(network, replace)

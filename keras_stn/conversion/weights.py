@@ -78,20 +78,20 @@ def copy_state(source, target):
 
 def copy_by_name(source, target, sample):
     known = {variable.name: variable for variable in own_variables(source)}
+    effective = []
+    if sample is not None and is_responding(source):
+        effective = source.responding
     for variable in own_variables(target):
         name = variable.name
-        if name not in known:
-            if is_responding(target) and not is_responding(source):
-                if name.startswith("response_"):
-                    continue
+        if name in known:
+            value = known[name]
+            if name in effective:
+                value = source.weight_at(name, sample)
+            variable.assign(value)
+            if variable.trainable != known[name].trainable:
+                variable.trainable = known[name].trainable
+        elif not name.startswith("response_"):
             raise RuntimeError(
                 f"The layer '{target.name}' has a weight '{name}' that "
                 f"'{source.name}' has not. Received: {list(known)}"
             )
-        value = known[name]
-        if sample is not None and is_responding(source):
-            if name in source.responding and not is_responding(target):
-                value = source.weight_at(name, sample)
-        variable.assign(value)
-        if variable.trainable != known[name].trainable:
-            variable.trainable = known[name].trainable

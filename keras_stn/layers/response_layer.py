@@ -152,7 +152,11 @@ class ResponseLayer(HyperLayer):
         self._tracker.lock()
         for name, gate in old.items():
             new = getattr(self, f"{name}_gate")
-            new.assign(ops.concatenate([gate.value, new[gate.shape[0] :]]))
+            rows = new[gate.shape[0] :]
+            if not ops.any(gate != 0):
+                # They were silenced, so what is new is silent as well.
+                rows = ops.zeros_like(rows)
+            new.assign(ops.concatenate([gate.value, rows]))
 
     def _responding_names(self):
         return [

@@ -85,6 +85,26 @@ def test_hyperparameters_become_the_numbers_they_are_tuned_to():
     )
 
 
+def test_a_layer_of_ones_own_keeps_its_class_and_penalty():
+    class OwnDense(layers.Dense):
+        def __init__(self, units, **kwargs):
+            super().__init__(units, **kwargs)
+
+        def call(self, inputs):
+            return 2 * super().call(inputs)
+
+    l2 = stn.Float("l2", 1e-6, 1e-2, 1e-4, "log", per_example=False)
+    own = OwnDense(3, kernel_regularizer=stn.regularizers.L2(l2), name="own")
+    model = stn.SelfTuningModel(make_network(own))
+    ordinary = model.to_keras()
+    assert type(ordinary.get_layer("own")) is OwnDense
+    regularizer = ordinary.get_layer("own").kernel_regularizer
+    assert type(regularizer) is keras.regularizers.L2
+    assert regularizer.l2 == pytest.approx(1e-4)
+    x = np.random.default_rng(0).random((2, 6, 6, 3))
+    np.testing.assert_allclose(ordinary(x), model(x), rtol=1e-5, atol=1e-6)
+
+
 def test_what_acts_in_training_alone_passes_its_inputs_on():
     strength = stn.Float("strength", 0.0, 0.5, default=0.1)
     network = make_network(

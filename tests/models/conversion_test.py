@@ -146,6 +146,26 @@ def test_compilation_is_taken_over_with_objects_of_its_own():
     assert not stn.SelfTuningModel.from_keras(make_model(False)).compiled
 
 
+def test_a_learning_rate_that_was_changed_is_taken_over():
+    model = make_model(compiled=False)
+    model.compile("adam", "mse")
+    model.optimizer.learning_rate = 0.25
+    tuned = stn.SelfTuningModel.from_keras(model)
+    assert float(tuned.optimizer.learning_rate) == 0.25
+    assert float(tuned.to_keras().optimizer.learning_rate) == 0.25
+
+
+def test_a_hyperparameter_of_the_loss_changes_no_prediction():
+    model = make_model(compiled=False)
+    tuned = stn.SelfTuningModel.from_keras(model)
+    smoothing = stn.Float("smoothing", 0.0, 0.5, default=0.1)
+    tuned.compile(
+        "sgd", stn.losses.CategoricalCrossentropy(label_smoothing=smoothing)
+    )
+    assert "smoothing" in tuned.hyperparameters.names
+    assert_alike(tuned, model, 1e-6)
+
+
 def test_losses_and_metrics_of_this_package_stay_behind(tmp_path):
     smoothing = stn.Float("smoothing", 0.0, 0.5, default=0.1)
     tuned = stn.SelfTuningModel.from_keras(make_model(False))
