@@ -150,10 +150,7 @@ def train(method, seed, data, arguments):
             for name, start, _ in model.conversion_summary().tunable
         }
         path = arguments.output / f"{method}-{seed}.keras"
-        ordinary = model.to_keras()
-        # Keras would warn of an optimizer that is saved before its first use.
-        ordinary.optimizer.build(ordinary.trainable_variables)
-        ordinary.save(path)
+        model.to_keras().save(path)
         model = keras.models.load_model(path)
     figures = model.evaluate(*test, verbose=0, return_dict=True)
     return {

@@ -228,3 +228,23 @@ def test_exports_predict_the_same(tmp_path):
     np.testing.assert_allclose(
         interpreter.get_tensor(result["index"]), expected, rtol=1e-4, atol=1e-5
     )
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_an_onnx_file_predicts_the_same(tmp_path):
+    import onnxruntime
+
+    tuned = stn.SelfTuningModel.from_keras(MODELS["residual"]())
+    for layer in tuned._response_layers():
+        fill(layer)
+    x = draw_inputs(tuned.network)
+    ordinary = tuned.to_keras()
+    # Keras's export wants a model that was called.
+    expected = to_numpy(ordinary(x))
+    path = str(tmp_path / "model.onnx")
+    ordinary.export(path, format="onnx", verbose=False)
+    session = onnxruntime.InferenceSession(path)
+    (entry,) = session.get_inputs()
+    (actual,) = session.run(None, {entry.name: x})
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
