@@ -213,16 +213,14 @@ def transformer():
     """A classifier of texts, as KerasHub builds its backbones."""
     words = keras.Input((5,), dtype="int32")
     x = layers.Embedding(7, 8)(words)
-    x = x + layers.Embedding(5, 8)(keras.ops.arange(5))
-    for _ in range(2):
-        y = layers.LayerNormalization()(x)
-        y = layers.MultiHeadAttention(2, 4, dropout=0.1)(
-            y, y, use_causal_mask=True
-        )
-        x = x + layers.Dropout(0.1)(y)
-        y = layers.LayerNormalization()(x)
-        y = layers.Dense(16, activation="gelu")(y)
-        x = x + layers.Dropout(0.1)(layers.Dense(8)(y))
+    positions = keras.ops.zeros_like(words) + keras.ops.arange(5)
+    x = x + layers.Embedding(5, 8)(positions)
+    y = layers.LayerNormalization()(x)
+    y = layers.MultiHeadAttention(2, 4, dropout=0.1)(y, y, use_causal_mask=True)
+    x = x + layers.Dropout(0.1)(y)
+    y = layers.LayerNormalization()(x)
+    y = layers.Dense(16, activation="gelu")(y)
+    x = x + layers.Dropout(0.1)(layers.Dense(8)(y))
     x = layers.GlobalAveragePooling1D()(x)
     return keras.Model(words, layers.Dense(2)(x))
 
@@ -260,6 +258,15 @@ def augmented():
     )
 
 
+def sequences():
+    """Dropout of whole features, of a sequence and of a film."""
+    x = keras.Input((4, 4, 4, 2))
+    y = layers.Conv3D(2, 2)(layers.SpatialDropout3D(0.1)(x))
+    y = layers.TimeDistributed(layers.Flatten())(y)
+    y = layers.SpatialDropout1D(0.3)(y)
+    return keras.Model(x, layers.GRU(2)(y))
+
+
 MODELS = {
     **RESPONDING,
     "reversible_embedding_untied": words(
@@ -270,6 +277,7 @@ MODELS = {
     "residual": residual,
     "transformer": transformer,
     "augmented": augmented,
+    "sequences": sequences,
 }
 
 

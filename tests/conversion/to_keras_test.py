@@ -148,6 +148,23 @@ def test_a_layer_of_ones_own_says_what_it_becomes():
     np.testing.assert_allclose(model.to_keras()(x), model(x), rtol=1e-5)
 
 
+def test_shear_is_tuned_though_keras_cannot_read_its_configuration():
+    model = keras.Sequential(
+        [
+            keras.Input((6, 6, 3)),
+            layers.RandomShear(0.2, 0.1, name="shear"),
+            layers.Flatten(),
+            layers.Dense(2),
+        ]
+    )
+    tuned = stn.SelfTuningModel.from_keras(model)
+    values = tuned.hyperparameter_values()
+    assert values == pytest.approx({"shear_x": 0.2, "shear_y": 0.1})
+    shear = tuned.to_keras().get_layer("shear")
+    assert shear.x_factor == (-values["shear_x"], values["shear_x"])
+    assert shear.y_factor == (-values["shear_y"], values["shear_y"])
+
+
 def test_a_layer_of_a_function_is_kept():
     factor = 3.0
     x = keras.Input((4,))
