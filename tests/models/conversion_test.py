@@ -210,7 +210,7 @@ def test_mixed_precision_trains_and_comes_back():
 )
 def test_a_graph_of_layers_trains_and_comes_back(name, loss):
     model = MODELS[name]()
-    model.compile("adam", loss)
+    model.compile("sgd", loss)
     tuned = stn.SelfTuningModel.from_keras(model)
     x = draw_inputs(model)
     y = predict(model, x)
