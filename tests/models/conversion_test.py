@@ -155,6 +155,15 @@ def test_a_learning_rate_that_was_changed_is_taken_over():
     assert float(tuned.to_keras().optimizer.learning_rate) == 0.25
 
 
+def test_no_augmentation_acts_where_nothing_says_that_it_trains():
+    x = keras.Input((6, 6, 3))
+    # These stay Keras's own.
+    y = layers.RandomCrop(4, 4)(layers.RandomFlip()(x))
+    y = layers.Dense(2)(layers.Dropout(0.1)(layers.Flatten()(y)))
+    tuned = stn.SelfTuningModel.from_keras(keras.Model(x, y))
+    np.testing.assert_array_equal(tuned(X), tuned(X, training=False))
+
+
 def test_a_hyperparameter_of_the_loss_changes_no_prediction():
     model = make_model(compiled=False)
     tuned = stn.SelfTuningModel.from_keras(model)
