@@ -24,3 +24,24 @@ def double_precision():
     yield
     keras.config.set_floatx(before[0])
     keras.config.set_dtype_policy(before[1])
+
+
+# What these tests share is made by a program of their own, or by a training.
+TOGETHER = (
+    "tests/callbacks/replay_schedule_test.py",
+    "tests/callbacks/schedule_logger_test.py",
+    "tests/models/distribution_test.py",
+)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Gives the tests of some modules to one worker, so as to make it once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            path = nodeid.split("::")[0]
+            return path if path in TOGETHER else nodeid
+
+    return Scheduling(config, log)

@@ -68,15 +68,23 @@ def cells(path):
     return rows
 
 
-@pytest.fixture(scope="module", params=[".csv", ".jsonl"])
-def run(request, tmp_path_factory):
+@pytest.fixture(scope="module")
+def run_of_both(tmp_path_factory):
     """A run with a row a step, the first epoch of it a warm-up."""
-    path = tmp_path_factory.mktemp("run") / f"schedule{request.param}"
+    folder = tmp_path_factory.mktemp("run")
+    paths = {kind: folder / f"schedule{kind}" for kind in (".csv", ".jsonl")}
+    loggers = [ScheduleLogger(path, freq="batch") for path in paths.values()]
     model, recorder = make_model(run_eagerly=False), Recorder()
     start = time.time()
-    logger = ScheduleLogger(path, freq="batch")
-    fit(model, [logger, recorder], warmup_epochs=1)
-    return path, recorder, (start, time.time())
+    fit(model, [*loggers, recorder], warmup_epochs=1)
+    return paths, recorder, (start, time.time())
+
+
+@pytest.fixture(params=[".csv", ".jsonl"])
+def run(request, run_of_both):
+    """What the run wrote of one kind, and when."""
+    paths, recorder, times = run_of_both
+    return paths[request.param], recorder, times
 
 
 def test_a_row_a_step_tells_step_epoch_and_time(run):
