@@ -4,6 +4,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import pytest
+import tensorflow as tf
 
 
 @pytest.fixture(autouse=True)
@@ -13,6 +14,25 @@ def fresh_session():
     yield
     # Collecting garbage, which is the default, takes longer than most tests.
     keras.utils.clear_session(free_memory=False)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def iterators_end_at_once():
+    """TensorFlow tunes no speed of data sets, which tests have no time for.
+
+    It sometimes waits for up to a minute before it lets go of an iterator
+    whose speed it tunes.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    iterate = tf.data.Dataset.__iter__
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            tf.data.Dataset,
+            "__iter__",
+            lambda dataset: iterate(dataset.with_options(options)),
+        )
+        yield
 
 
 @pytest.fixture
