@@ -548,9 +548,9 @@ KINDS = ["begin", "end", "test", "epoch", "write", "rename", "renamed", "after"]
 
 
 def test_a_killed_process_goes_on_to_the_same_end(tmp_path):
-    # Others at every run; a failure tells them.
+    # Another one at every run; a failure tells it.
     rng = random.Random()
-    kinds = ["write", *rng.choices(KINDS, k=2)]
+    kinds = ["write", rng.choice(KINDS)]
     kills = [f"{kind}:{rng.randint(1, 2)}" for kind in kinds]
     assert_killed_run_is_whole(tmp_path, 3, 8, kills)
 

@@ -56,8 +56,11 @@ def test_weights_hold_hyperparameters_scales_gates_and_statistics():
     }
 
 
-def test_early_stopping_brings_the_best_epoch_back():
-    model = make_model(jit_compile=True)
+@pytest.mark.parametrize(
+    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
+def test_early_stopping_brings_the_best_epoch_back(jit_compile):
+    model = make_model(jit_compile=jit_compile)
     snapshots = Snapshots()
     stop = keras.callbacks.EarlyStopping(restore_best_weights=True, patience=2)
     rise = keras.callbacks.LearningRateScheduler(diverge)

@@ -11,7 +11,6 @@ import pytest
 from keras_stn.callbacks import ScheduleLogger
 from keras_stn.schedules.records import hyperparameter_names
 from keras_stn.schedules.records import read_records
-from tests.callbacks import schedule_distribution_program
 from tests.callbacks.tuned_model import CYCLES
 from tests.callbacks.tuned_model import NAMES
 from tests.callbacks.tuned_model import UPDATES
@@ -19,7 +18,6 @@ from tests.callbacks.tuned_model import X
 from tests.callbacks.tuned_model import Y
 from tests.callbacks.tuned_model import fit
 from tests.callbacks.tuned_model import make_model
-from tests.programs import run_program
 
 EPOCH = CYCLES * UPDATES
 
@@ -70,15 +68,23 @@ def cells(path):
     return rows
 
 
-@pytest.fixture(scope="module", params=[".csv", ".jsonl"])
-def run(request, tmp_path_factory):
+@pytest.fixture(scope="module")
+def run_of_both(tmp_path_factory):
     """A run with a row a step, the first epoch of it a warm-up."""
-    path = tmp_path_factory.mktemp("run") / f"schedule{request.param}"
+    folder = tmp_path_factory.mktemp("run")
+    paths = {kind: folder / f"schedule{kind}" for kind in (".csv", ".jsonl")}
+    loggers = [ScheduleLogger(path, freq="batch") for path in paths.values()]
     model, recorder = make_model(run_eagerly=False), Recorder()
     start = time.time()
-    logger = ScheduleLogger(path, freq="batch")
-    fit(model, [logger, recorder], warmup_epochs=1)
-    return path, recorder, (start, time.time())
+    fit(model, [*loggers, recorder], warmup_epochs=1)
+    return paths, recorder, (start, time.time())
+
+
+@pytest.fixture(params=[".csv", ".jsonl"])
+def run(request, run_of_both):
+    """What the run wrote of one kind, and when."""
+    paths, recorder, times = run_of_both
+    return paths[request.param], recorder, times
 
 
 def test_a_row_a_step_tells_step_epoch_and_time(run):
@@ -308,17 +314,6 @@ def test_resuming_with_a_foreign_file_is_refused(
     with pytest.raises(ValueError, match=f"{message}.*Received"):
         resume(two_epochs, path)
     assert path.read_text() == text
-
-
-def test_two_devices_write_the_rows_of_one(tmp_path):
-    run_program(schedule_distribution_program, tmp_path)
-    one = read_records(tmp_path / "one.csv")
-    two = read_records(tmp_path / "two.csv")
-    assert list(one) == list(two)
-    assert two["factor"][-1] != two["factor"][0]
-    # In an epoch, Keras's logs hold the mean of the replicas' counts.
-    for name in one.keys() - {"wall_time", "count"}:
-        np.testing.assert_allclose(one[name], two[name], 1e-4, 1e-5, name)
 
 
 def test_a_logger_is_copied_with_its_arguments(tmp_path):

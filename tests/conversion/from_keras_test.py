@@ -42,10 +42,10 @@ def test_predictions_stay_and_names_and_weights(name):
 def test_tuned_and_ordinary_predictions_are_equal(name):
     model = MODELS[name]()
     tuned = stn.SelfTuningModel.from_keras(model)
-    before = predict(tuned, draw_inputs(model))
+    inputs = draw_inputs(model)
+    before = predict(tuned, inputs)
     fill(tuned.network)
     make_variances_positive(tuned.network)
-    inputs = draw_inputs(model)
     expected = predict(tuned, inputs)
     assert not np.allclose(
         keras.tree.flatten(before)[0], keras.tree.flatten(expected)[0]

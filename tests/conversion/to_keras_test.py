@@ -15,10 +15,33 @@ from tests.layers.samples import fill
 from tests.numerics import to_numpy
 from tests.programs import run_program
 
+# Further arguments of a layer that another model has.
+VARIATIONS = (
+    "dense_no_bias",
+    "einsum_dense_ellipsis",
+    "conv1d_causal",
+    "conv2d_strided",
+    "conv2d_grouped",
+    "depthwise_conv2d_strided",
+    "conv2d_transpose_padded",
+    "embedding_masked",
+    "lstm_backwards",
+    "gru_reset_before",
+    "multi_head_attention_causal",
+    "bidirectional_sum",
+)
 
-def test_files_load_where_the_package_cannot_be_imported(tmp_path):
-    for name, build in MODELS.items():
-        tuned = stn.SelfTuningModel.from_keras(build())
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(sorted(MODELS.keys() - VARIATIONS), id="every_layer"),
+        pytest.param(VARIATIONS, id="variations", marks=pytest.mark.slow),
+    ],
+)
+def test_files_load_where_the_package_cannot_be_imported(names, tmp_path):
+    for name in names:
+        tuned = stn.SelfTuningModel.from_keras(MODELS[name]())
         for layer in tuned._response_layers():
             for variable in layer.response_variables():
                 variable.assign(keras.ops.full(variable.shape, 0.3))

@@ -216,6 +216,19 @@ CASES = {
     ),
 }
 
+# Where a test takes long, the ordinary suite has the last case of each layer.
+LAST = {hyper_class: name for name, (hyper_class, *_) in CASES.items()}
+last_case_of_each_layer = pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(
+            name, marks=[] if name in LAST.values() else [pytest.mark.slow]
+        )
+        for name in CASES
+    ],
+    indirect=True,
+)
+
 # The axes of the kernels along which they have gates, where not the last
 # alone.
 GATE_AXES = {
@@ -611,6 +624,7 @@ class TestGroups:
 
 
 class TestExecution:
+    @last_case_of_each_layer
     def test_eager_equals_graph_and_compiled(self, case, groups):
         layer, x = case.build(), tf.constant(case.inputs())
         rows = tf.constant(make_rows(groups))
@@ -625,6 +639,7 @@ class TestExecution:
                 to_numpy(y), expected, rtol=1e-4, atol=1e-5
             )
 
+    @last_case_of_each_layer
     def test_batch_size_may_be_known_at_run_time_only(self, case, groups):
         layer = case.build()
         rows = make_rows(groups)
@@ -641,6 +656,7 @@ class TestExecution:
                 to_numpy(call(x)), to_numpy(expected), rtol=1e-5, atol=1e-5
             )
 
+    @last_case_of_each_layer
     def test_rows_may_be_known_at_run_time_only(self, case):
         layer, x, rows = case.build(), case.inputs(), make_rows(2)
 
@@ -653,6 +669,7 @@ class TestExecution:
             to_numpy(call(rows)), to_numpy(expected), rtol=1e-5, atol=1e-5
         )
 
+    @last_case_of_each_layer
     def test_gradient_to_rows_equals_finite_difference(self, case, groups):
         layer = case.build(dtype="float64")
         x = case.inputs(dtype="float64")
@@ -670,6 +687,7 @@ class TestExecution:
             np.sum(gradient * direction), to_numpy(difference), rtol=1e-7
         )
 
+    @last_case_of_each_layer
     def test_mixed_precision_computes_in_half_and_keeps_full(
         self, case, groups
     ):
@@ -726,6 +744,7 @@ class TestSaving:
             (v.name, v.shape) for v in layer.weights
         ]
 
+    @last_case_of_each_layer
     @pytest.mark.parametrize("gates", ["with_gates", "without_gates"])
     def test_saved_network_gives_equal_outputs(self, case, gates, tmp_path):
         inputs = keras.Input(case.shape)
@@ -745,6 +764,7 @@ class TestSaving:
         responds = np.any(y != to_numpy(network(x)))
         assert responds == (gates == "with_gates")
 
+    @last_case_of_each_layer
     def test_saved_weights_give_equal_outputs(self, case, tmp_path):
         networks = [
             keras.Sequential([keras.Input(case.shape), case.build()])

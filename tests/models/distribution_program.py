@@ -1,14 +1,17 @@
 """Trains on two devices, in a process that `distribution_test.py` starts.
 
-    python -m tests.models.distribution_program FOLDER CASE
+    python -m tests.models.distribution_program FOLDER
 
-A case returns a dictionary of arrays, which go to `FOLDER/results.npz`.
+Each case runs in a process of its own, as a failed collective operation leaves
+its process unusable. A case returns a dictionary of arrays, which go to
+`FOLDER/CASE.npz`.
 """
 
 import functools
 import os
 import pathlib
 import sys
+import traceback
 
 import keras
 import numpy as np
@@ -159,12 +162,22 @@ def one_and_two_devices(folder):
     validation_data = make_dataset(X_VAL, Y_VAL)
     one = make_model(tf.distribute.get_strategy())
     results = prefixed("start", state(one))
-    logs = fit(one, epochs=2, validation_data=validation_data)
+    logs = fit(
+        one,
+        epochs=2,
+        validation_data=validation_data,
+        callbacks=[stn.callbacks.ScheduleLogger(folder / "one.csv", "batch")],
+    )
     results |= prefixed("one/logs", logs)
     results |= prefixed("one/state", state(one))
     strategy = mirrored()
     two = make_model(strategy)
-    logs = fit(two, epochs=2, validation_data=validation_data)
+    logs = fit(
+        two,
+        epochs=2,
+        validation_data=validation_data,
+        callbacks=[stn.callbacks.ScheduleLogger(folder / "two.csv", "batch")],
+    )
     results |= prefixed("two/logs", logs)
     results |= prefixed("two/state", state(two))
     results |= prefixed("two/optimizers", optimizer_state(two))
@@ -275,7 +288,7 @@ def loss_side(folder):
     return results
 
 
-def main():
+def run(case, folder):
     # TensorFlow sometimes waits for up to a minute before it lets go of an
     # iterator that it tunes the speed of.
     tf.data.experimental.enable_debug_mode()
@@ -283,14 +296,28 @@ def main():
     tf.config.set_logical_device_configuration(
         cpu, [tf.config.LogicalDeviceConfiguration()] * 2
     )
+    np.savez(folder / f"{case.__name__}.npz", **case(folder))
+
+
+def main():
     folder = pathlib.Path(sys.argv[1])
-    cases = (one_and_two_devices, uneven, subclassed, loss_side)
-    case = {case.__name__: case for case in cases}[sys.argv[2]]
-    np.savez(folder / "results.npz", **case(folder))
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # The threads of two devices may outlive the interpreter.
-    os._exit(0)
+    for case in (one_and_two_devices, uneven, subclassed, loss_side):
+        # TensorFlow may be forked as long as it has been imported only, which
+        # takes as long as a case.
+        process = os.fork()
+        if process == 0:
+            status = 1
+            try:
+                run(case, folder)
+                status = 0
+            except Exception:
+                traceback.print_exc()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            # The threads of two devices may outlive the interpreter.
+            os._exit(status)
+        if os.waitpid(process, 0)[1]:
+            sys.exit(f"The case {case.__name__!r} failed.")
 
 
 if __name__ == "__main__":

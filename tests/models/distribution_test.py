@@ -1,21 +1,24 @@
-"""Training under a `tf.distribute` strategy, on two devices made of one CPU.
-
-A failed collective operation leaves its process unusable, so each case runs
-in a process of its own.
-"""
+"""Training under a `tf.distribute` strategy, on two devices made of one CPU."""
 
 import keras
 import numpy as np
 import pytest
 
+from keras_stn.schedules.records import read_records
 from tests.models import distribution_program
 from tests.programs import run_program
 
 
-def run(folder, case):
-    """Runs a case in a process; returns its arrays."""
-    run_program(distribution_program, folder, case)
-    with np.load(folder / "results.npz") as file:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """What the cases have written, which a program runs one by one."""
+    folder = tmp_path_factory.mktemp("distribution")
+    run_program(distribution_program, folder)
+    return folder
+
+
+def read(path):
+    with np.load(path) as file:
         return dict(file)
 
 
@@ -46,67 +49,70 @@ def moves(results, start, end):
 
 
 @pytest.fixture(scope="module")
-def devices(tmp_path_factory):
-    """The results of one run on one device and on two, and their folder."""
-    folder = tmp_path_factory.mktemp("devices")
-    return run(folder, "one_and_two_devices"), folder
+def devices(folder):
+    """The results of one run on one device and on two."""
+    return read(folder / "one_and_two_devices.npz")
 
 
 def test_two_devices_train_as_one(devices):
-    results, _ = devices
-    *weights, location, raw_scale = moves(results, "start", "two/state")
+    *weights, location, raw_scale = moves(devices, "start", "two/state")
     assert min(weights) > 1e-5
     assert min(location, raw_scale) > 0.01
-    assert_close(part(results, "two/state"), part(results, "one/state"))
+    assert_close(part(devices, "two/state"), part(devices, "one/state"))
 
 
 def test_two_devices_log_as_one(devices):
-    results, _ = devices
-    logs = part(results, "two/logs")
+    logs = part(devices, "two/logs")
     assert {"loss", "tuning_loss", "factor", "factor_scale"} <= logs.keys()
     np.testing.assert_array_equal(logs["count"], [32, 32])
-    assert_close(logs, part(results, "one/logs"))
+    assert_close(logs, part(devices, "one/logs"))
 
 
 def test_two_devices_evaluate_and_predict_as_one(devices):
-    results, _ = devices
     for name in ("evaluation", "predictions"):
         np.testing.assert_allclose(
-            results[f"two/{name}"], results[f"one/{name}"], rtol=1e-5, atol=1e-5
+            devices[f"two/{name}"], devices[f"one/{name}"], rtol=1e-5, atol=1e-5
         )
 
 
 def test_model_is_loaded_under_the_strategy_and_trained_on(devices):
-    results, _ = devices
     for name in ("state", "optimizers"):
         assert_close(
-            part(results, f"loaded/{name}"), part(results, f"two/{name}"), 0
+            part(devices, f"loaded/{name}"), part(devices, f"two/{name}"), 0
         )
-    assert_close(part(results, "loaded/more"), part(results, "two/more"))
+    assert_close(part(devices, "loaded/more"), part(devices, "two/more"))
 
 
-def test_model_trained_under_a_strategy_is_loaded_without_one(devices):
-    results, folder = devices
+def test_model_trained_under_a_strategy_is_loaded_without_one(devices, folder):
     model = keras.models.load_model(folder / "model.keras")
     assert_close(
-        distribution_program.state(model), part(results, "two/state"), 0
+        distribution_program.state(model), part(devices, "two/state"), 0
     )
     assert_close(
         distribution_program.optimizer_state(model),
-        part(results, "two/optimizers"),
+        part(devices, "two/optimizers"),
         0,
     )
     np.testing.assert_allclose(
         model.predict(distribution_program.X[:31], verbose=0),
-        results["two/predictions"],
+        devices["two/predictions"],
         rtol=1e-5,
         atol=1e-5,
     )
 
 
+def test_two_devices_log_the_schedule_of_one(folder):
+    one, two = (read_records(folder / f"{name}.csv") for name in ("one", "two"))
+    assert list(one) == list(two)
+    assert two["factor"][-1] != two["factor"][0]
+    # In an epoch, Keras's logs hold the mean of the replicas' counts.
+    for name in one.keys() - {"wall_time", "count"}:
+        np.testing.assert_allclose(one[name], two[name], 1e-4, 1e-5, name)
+
+
 @pytest.fixture(scope="module")
-def uneven(tmp_path_factory):
-    return run(tmp_path_factory.mktemp("uneven"), "uneven")
+def uneven(folder):
+    return read(folder / "uneven.npz")
 
 
 @pytest.mark.parametrize(
@@ -140,8 +146,8 @@ def test_optimizer_clips_gradients_under_a_strategy(uneven):
 
 
 @pytest.fixture(scope="module")
-def subclassed(tmp_path_factory):
-    return run(tmp_path_factory.mktemp("subclassed"), "subclassed")
+def subclassed(folder):
+    return read(folder / "subclassed.npz")
 
 
 @pytest.mark.parametrize("strategy", ["one", "two"])
@@ -154,8 +160,8 @@ def test_subclassed_network_trains_as_without_strategy(subclassed, strategy):
 
 
 @pytest.fixture(scope="module")
-def loss_side(tmp_path_factory):
-    return run(tmp_path_factory.mktemp("loss_side"), "loss_side")
+def loss_side(folder):
+    return read(folder / "loss_side.npz")
 
 
 def test_tuned_penalties_and_smoothing_train_as_on_one_device(loss_side):

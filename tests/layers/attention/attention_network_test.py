@@ -129,7 +129,12 @@ def network(request):
 class TestModel:
     def test_fit_moves_the_dropout(self, network):
         model = stn.SelfTuningModel(network, groups=2)
-        model.compile("sgd", loss="mse")
+        # A graph, which takes seconds to make, of one of the networks.
+        model.compile(
+            "sgd",
+            loss="mse",
+            run_eagerly=isinstance(network, keras.Sequential),
+        )
         for projection in projections(model):
             assert projection.responds
         x = draw(24, TARGET, SIZE)

@@ -58,40 +58,44 @@ POSITIONS = {
 
 class TestBesideKeras:
     @every_variant
-    @pytest.mark.parametrize("masks", MASKS.values(), ids=MASKS)
-    def test_without_hyperparameters_equals_keras_layer(
-        self, case, arguments, masks
-    ):
+    def test_without_hyperparameters_equals_keras_layer(self, case, arguments):
         layer, keras_layer = case.pair(arguments)
-        for training in (False, True):
-            np.testing.assert_array_equal(
-                to_numpy(layer(*inputs(), training=training, **masks)),
-                to_numpy(keras_layer(*inputs(), training=training, **masks)),
-            )
+        for name, masks in MASKS.items():
+            for training in (False, True):
+                y, expected = (
+                    to_numpy(each(*inputs(), training=training, **masks))
+                    for each in (layer, keras_layer)
+                )
+                np.testing.assert_array_equal(y, expected, err_msg=name)
 
     @every_variant
-    @pytest.mark.parametrize("masks", ["none", "causal", "all"])
     def test_one_row_with_gates_of_zero_equals_keras_layer(
-        self, case, arguments, masks
+        self, case, arguments
     ):
-        masks = MASKS[masks]
         layer, keras_layer = case.pair(arguments)
         sample = make_sample(np.zeros((1, N)))
-        y, scores = layer(
-            *inputs(),
-            hyperparameters=sample,
-            return_attention_scores=True,
-            **masks,
-        )
-        expected, expected_scores = keras_layer(
-            *inputs(), return_attention_scores=True, **masks
-        )
-        np.testing.assert_allclose(
-            to_numpy(y), to_numpy(expected), rtol=1e-5, atol=1e-5
-        )
-        np.testing.assert_allclose(
-            to_numpy(scores), to_numpy(expected_scores), rtol=1e-5, atol=1e-6
-        )
+        for name in ("none", "causal", "all"):
+            y, scores = layer(
+                *inputs(),
+                hyperparameters=sample,
+                return_attention_scores=True,
+                **MASKS[name],
+            )
+            expected, expected_scores = keras_layer(
+                *inputs(), return_attention_scores=True, **MASKS[name]
+            )
+            np.testing.assert_allclose(
+                *(to_numpy(y), to_numpy(expected)),
+                rtol=1e-5,
+                atol=1e-5,
+                err_msg=name,
+            )
+            np.testing.assert_allclose(
+                *(to_numpy(scores), to_numpy(expected_scores)),
+                rtol=1e-5,
+                atol=1e-6,
+                err_msg=name,
+            )
 
     def test_key_may_differ_from_value(self, case):
         shapes = [(None, TARGET, SIZE), (None, SOURCE, SIZE), (None, SOURCE, 7)]
