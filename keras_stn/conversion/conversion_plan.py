@@ -11,6 +11,7 @@ from keras_stn.conversion.responding_layers import find_obstacle
 from keras_stn.conversion.selection import select
 from keras_stn.conversion.strengths import find_fixed_arguments
 from keras_stn.conversion.strengths import is_keras
+from keras_stn.conversion.strengths import is_untunable
 from keras_stn.conversion.tunable_values import TunableValue
 from keras_stn.conversion.tunable_values import find_values
 from keras_stn.conversion.tunable_values import tuned_class
@@ -128,6 +129,8 @@ class ConversionPlan:
                 continue
             if not is_keras(layer):
                 yield layer.name, kind, "not a class of `keras.layers`"
+            elif is_untunable(layer):
+                yield layer.name, kind, "no version of this class is tunable"
             elif reason is not None and layer.weights:
                 yield layer.name, kind, reason
             for argument in find_fixed_arguments(layer):

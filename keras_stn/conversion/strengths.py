@@ -55,6 +55,17 @@ def find_fixed_arguments(layer):
     return [name for name, (value, _) in strengths.items() if value is None]
 
 
+def is_untunable(layer):
+    """Whether a layer of Keras regularizes as nothing here can tune."""
+    if not is_keras(layer) or type(layer) in STRENGTHS:
+        return False
+    if isinstance(layer, keras.layers.Attention):
+        return layer.dropout > 0
+    is_image_layer = type(layer).__name__.startswith("Random")
+    is_penalty = isinstance(layer, keras.layers.ActivityRegularization)
+    return is_image_layer or is_penalty
+
+
 def is_keras(layer):
     """Whether the layer's class is one of `keras.layers`."""
     return getattr(keras.layers, type(layer).__name__, None) is type(layer)

@@ -254,6 +254,23 @@ def test_the_table_is_short():
     ]
 
 
+def test_what_disturbs_and_cannot_be_tuned_is_listed():
+    x = keras.Input((5, 4))
+    y = layers.AdditiveAttention(dropout=0.1, name="dropping")([x, x])
+    y = layers.Attention(name="plain")([y, x])
+    y = layers.ActivityRegularization(1e-3, name="penalty")(y)
+    y = layers.Reshape((5, 4, 1))(y)
+    y = layers.Flatten()(layers.RandomFlip(name="flip")(y))
+    y = layers.Dense(2)(layers.Dropout(0.1)(y))
+    ordinary = plan(keras.Model(x, y)).ordinary
+    reason = "no version of this class is tunable"
+    assert [(name, why) for name, _, why in ordinary] == [
+        ("dropping", reason),
+        ("penalty", reason),
+        ("flip", reason),
+    ]
+
+
 def test_a_layer_that_cannot_be_made_again_is_named():
     class Scale(layers.Layer):
         def __init__(self, factor):
