@@ -61,7 +61,7 @@ def check_model(model):
             "`model` must be a Keras model, functional or sequential. "
             f"Received: model={model!r}"
         )
-    if find_declarations(model) and hasattr(model, "hyperparameter_values"):
+    if hasattr(model, "hyperparameter_values"):
         raise ValueError(
             "The model tunes itself already. Take `model.to_keras()` to start "
             f"anew from the values it has. Received: model={model.name}"

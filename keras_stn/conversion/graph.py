@@ -130,8 +130,8 @@ def rebuild(model, replace):
         if inner:
             return rewrap(layer, [convert(one) for one in inner])
         if not isinstance(layer, keras.layers.Layer):
-            # An operation of `keras.ops` has no weights.
-            return type(layer).from_config(layer.get_config())
+            # An operation of `keras.ops`.
+            return copy_layer(layer)
         return replace(layer)
 
     return convert(model)

@@ -28,8 +28,7 @@ def copy_weights(source, target, sample=None):
         if id(target) in copied:
             return
         copied.add(id(target))
-        if target.trainable != source.trainable:
-            target.trainable = source.trainable
+        copy_trainable(source, target)
         if type(source) is type(target) and not is_responding(source):
             copy_state(source, target)
         else:
@@ -62,14 +61,19 @@ def pairs(source, target):
     ]
 
 
+def copy_trainable(source, target):
+    """Freezes a layer or variable as another one is."""
+    if target.trainable != source.trainable:
+        target.trainable = source.trainable
+
+
 def copy_state(source, target):
     store = {}
     source.save_own_variables(store)
     if store:
         target.load_own_variables(store)
     for old, new in zip(own_variables(source), own_variables(target)):
-        if new.trainable != old.trainable:
-            new.trainable = old.trainable
+        copy_trainable(old, new)
     if hasattr(source, "save_assets"):
         with tempfile.TemporaryDirectory() as folder:
             source.save_assets(folder)
@@ -88,8 +92,7 @@ def copy_by_name(source, target, sample):
             if name in effective:
                 value = source.weight_at(name, sample)
             variable.assign(value)
-            if variable.trainable != known[name].trainable:
-                variable.trainable = known[name].trainable
+            copy_trainable(known[name], variable)
         elif not name.startswith("response_"):
             raise RuntimeError(
                 f"The layer '{target.name}' has a weight '{name}' that "

@@ -216,19 +216,21 @@ class ResponseLayer(HyperLayer):
         gates = ops.matmul(rows, ops.reshape(gate, (gate.shape[0], -1)))
         return ops.reshape(gates, (-1, *units))
 
-    def weight_of_rows(self, name, hyperparameters):
+    def weight_of_rows(self, name, hyperparameters, dtype=None):
         """A weight W(λ) at each row of hyperparameters.
 
         Args:
             name: String, one of `responding`.
             hyperparameters: A `Sample`.
+            dtype: The dtype of the gates. If `None`, the layer's compute
+                dtype.
 
         Returns:
             Tensor of shape `(G, *shape)`, with the weight's shape.
         """
         weight = ops.expand_dims(getattr(self, name), 0)
         response = ops.expand_dims(getattr(self, f"response_{name}"), 0)
-        gates = self.gates(name, hyperparameters)
+        gates = self.gates(name, hyperparameters, dtype)
         return weight + self.spread_gates(name, gates) * response
 
     def weight_at(self, name, hyperparameters):
@@ -244,9 +246,7 @@ class ResponseLayer(HyperLayer):
         weight = getattr(self, name)
         if not self.responds:
             return ops.convert_to_tensor(weight)
-        gates = self.gates(name, hyperparameters, weight.dtype)
-        response = getattr(self, f"response_{name}")
-        return weight + self.spread_gates(name, gates)[0] * response
+        return self.weight_of_rows(name, hyperparameters, weight.dtype)[0]
 
     def spread_gates(self, name, gates):
         """Shapes gates so that they broadcast against the rows of a weight.

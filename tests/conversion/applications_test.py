@@ -7,7 +7,7 @@ from keras import applications
 from keras import layers
 
 import keras_stn as stn
-from tests.numerics import to_numpy
+from tests.conversion.cases import predict
 
 pytestmark = pytest.mark.slow
 
@@ -35,10 +35,6 @@ def places(model):
     # Without the variables' own names, which Keras counts where a layer gives
     # them none.
     return [(v.path.rpartition("/")[0], v.shape) for v in model.weights]
-
-
-def predict(model, x):
-    return to_numpy(model(x, training=False))
 
 
 @pytest.mark.parametrize(

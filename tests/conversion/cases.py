@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from tests.numerics import to_numpy
+
 BATCH = 4
 
 
@@ -52,8 +54,7 @@ def attention(layer_class, masks=None, **kwargs):
     return build
 
 
-# A layer that responds is covered by its line here: how often its weights
-# stand in a model that tunes one hyperparameter is in `RESPONDING_WEIGHTS`.
+# A layer that responds is covered by its line here.
 RESPONDING = {
     "dense": plain(make(layers.Dense, 3, activation="tanh"), shape=(4,)),
     "dense_no_bias": plain(make(layers.Dense, 3, use_bias=False), shape=(5, 4)),
@@ -294,3 +295,8 @@ def draw_inputs(model, seed=0):
     if isinstance(model, keras.Sequential):
         return draw(model.inputs[0])
     return keras.tree.map_structure(draw, model.input)
+
+
+def predict(model, inputs):
+    """Predictions as NumPy arrays; no augmentation acts."""
+    return to_numpy(model(inputs, training=False))

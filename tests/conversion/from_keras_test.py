@@ -7,18 +7,14 @@ from keras_stn.conversion.graph import find_places
 from tests.conversion.cases import MODELS
 from tests.conversion.cases import RESPONDING
 from tests.conversion.cases import draw_inputs
+from tests.conversion.cases import predict
 from tests.layers.samples import fill
-from tests.numerics import to_numpy
 
 
 def assert_equal(actual, expected, tolerance=1e-5):
     keras.tree.assert_same_structure(actual, expected)
     for a, b in zip(keras.tree.flatten(actual), keras.tree.flatten(expected)):
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
-
-
-def predict(model, inputs):
-    return to_numpy(model(inputs, training=False))
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -2,15 +2,12 @@ import keras
 import numpy as np
 from keras import layers
 
+from keras_stn.conversion.graph import copy_layer
 from keras_stn.conversion.graph import find_places
 from keras_stn.conversion.graph import rebuild
 from tests.conversion.cases import branches
 from tests.conversion.cases import draw_inputs
 from tests.numerics import to_numpy
-
-
-def copy(layer):
-    return type(layer).from_config(layer.get_config())
 
 
 def test_a_shared_layer_is_shared_again():
@@ -20,7 +17,7 @@ def test_a_shared_layer_is_shared_again():
     y = layers.TimeDistributed(dense)(x)
     y = layers.TimeDistributed(inner)(y)
     model = keras.Model(x, dense(y))
-    rebuilt = rebuild(model, copy)
+    rebuilt = rebuild(model, copy_layer)
     assert len(rebuilt.trainable_variables) == 2
     assert rebuilt.get_layer("shared") is not dense
     names = [place.layer.name for place in find_places(model)]
@@ -35,7 +32,7 @@ def test_arguments_of_calls_are_kept():
         x, mask=x_mask, initial_state=initial
     )
     model = keras.Model([x, x_mask, initial], y)
-    rebuilt = rebuild(model, copy)
+    rebuilt = rebuild(model, copy_layer)
     rebuilt.set_weights(model.get_weights())
     random = np.random.default_rng(0)
     inputs = [
@@ -48,7 +45,7 @@ def test_arguments_of_calls_are_kept():
 
 def test_structures_of_inputs_and_outputs_are_kept():
     model = branches()
-    rebuilt = rebuild(model, copy)
+    rebuilt = rebuild(model, copy_layer)
     rebuilt.set_weights(model.get_weights())
     inputs = draw_inputs(model)
     keras.tree.map_structure(
@@ -62,7 +59,7 @@ def test_structures_of_inputs_and_outputs_are_kept():
 def test_a_loss_of_ones_own_is_no_obstacle():
     model = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
     model.compile("adam", loss=lambda y, p: keras.ops.mean(y * p))
-    rebuilt = rebuild(model, copy)
+    rebuilt = rebuild(model, copy_layer)
     assert model.compiled and not rebuilt.compiled
 
 
@@ -71,7 +68,9 @@ def test_a_custom_model_class_with_keras_constructor_is_kept():
         pass
 
     x = keras.Input((4,))
-    rebuilt = rebuild(Network(x, layers.Dense(2)(x), name="network"), copy)
+    rebuilt = rebuild(
+        Network(x, layers.Dense(2)(x), name="network"), copy_layer
+    )
     assert type(rebuilt).__name__ == "Network"
     assert rebuilt.name == "network"
 
@@ -101,6 +100,6 @@ def test_directions_that_differ_have_names_of_their_own():
     wrapper = layers.Bidirectional(forward, backward_layer=backward)
     model = keras.Sequential([keras.Input((5, 4)), wrapper])
     assert [place.name for place in find_places(model)] == ["forward_a", "b"]
-    rebuilt = rebuild(model, copy)
+    rebuilt = rebuild(model, copy_layer)
     assert [place.name for place in find_places(rebuilt)] == ["forward_a", "b"]
     assert find_places(rebuilt)[1].layer.dropout == 0.3

@@ -4,21 +4,18 @@ import pytest
 from keras import layers
 
 import keras_stn as stn
+from keras_stn.conversion.graph import copy_layer
 from keras_stn.conversion.graph import rebuild
 from keras_stn.conversion.weights import copy_weights
 from tests.layers.samples import fill
 from tests.numerics import to_numpy
 
 
-def copy(layer):
-    return type(layer).from_config(layer.get_config())
-
-
 def test_adapted_statistics_come_along():
     normalization = layers.Normalization()
     normalization.adapt(np.arange(12.0).reshape(4, 3))
     model = keras.Sequential([keras.Input((3,)), normalization])
-    rebuilt = rebuild(model, copy)
+    rebuilt = rebuild(model, copy_layer)
     copy_weights(model, rebuilt)
     x = np.ones((2, 3), "float32")
     np.testing.assert_array_equal(rebuilt(x), model(x))

@@ -8,21 +8,16 @@ from keras import layers
 import keras_stn as stn
 from tests.conversion.cases import MODELS
 from tests.conversion.cases import draw_inputs
-from tests.numerics import to_numpy
+from tests.conversion.cases import predict
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(48, 6, 6, 3)).astype("float32")
 Y = RANDOM.integers(0, 3, 48)
 
 
-def predict(model, x=X):
-    # Keras's image layers take it for training where nothing is said.
-    return to_numpy(model(x, training=False))
-
-
 def assert_alike(actual, expected, tolerance=1e-5):
     np.testing.assert_allclose(
-        predict(actual), predict(expected), tolerance, tolerance
+        predict(actual, X), predict(expected, X), tolerance, tolerance
     )
 
 
