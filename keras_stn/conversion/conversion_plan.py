@@ -175,7 +175,7 @@ def choose(candidates, tune, ranges):
 def declare(name, value, ends):
     """The hyperparameter for a value, in the range that was asked for."""
     if isinstance(ends, HyperParameter):
-        return ends
+        return value.declare(name, ends)
     try:
         if ends is not None:
             low, high = ends
@@ -184,6 +184,7 @@ def declare(name, value, ends):
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"The range of '{name}' must be a pair (low, high) around its "
-            f"value {value.value:g}, or an `stn.Float`. Received: "
+            f"value {value.value:g}, or an "
+            f"`stn.{value.declaration_class.__name__}`. Received: "
             f"ranges={{{name!r}: {ends!r}}}. {error}"
         ) from error

@@ -41,7 +41,8 @@ def to_tunable(model, tune=None, ranges=None, response=None, further=None):
         raise ValueError(
             "The model has no value to tune. Add a `keras.layers.Dropout`, a "
             "`Random*` layer or a regularizer, or name in `tune` what it "
-            f"leaves at 0. Received: model={model.name}, tune={tune}, which "
+            "leaves at 0 or a layer of `keras_stn` holds as a number. "
+            f"Received: model={model.name}, tune={tune}, which "
             f"could tune {known}"
         )
     if not summary.responding:

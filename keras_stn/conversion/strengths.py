@@ -5,6 +5,8 @@ import math
 import keras
 
 RATE_LIMIT = 0.9
+# Where nothing limits a value, its range reaches so many times as far.
+OPEN_REACH = 4
 
 # How the pair of bounds that Keras keeps depends on a strength s: from -s to
 # s, from 0 to s, s on both sides of 1, and s/2 on both sides of 1/2.
@@ -94,6 +96,26 @@ def find_strengths(layer, config):
         for argument, (end, form) in strengths.items()
         if config[argument] is not None
     }
+
+
+def usual_end(layer, argument):
+    """The end of the usual range of an argument of a layer of this package.
+
+    Args:
+        layer: A `HyperLayer`.
+        argument: A `TunableArgument` of it that holds a number.
+
+    Returns:
+        Number. A layer that is called as one of Keras's, or extends such a
+        layer, has the range of that one.
+    """
+    for base in type(layer).__mro__:
+        keras_class = getattr(keras.layers, base.__name__, None)
+        if argument.name in STRENGTHS.get(keras_class, {}):
+            return STRENGTHS[keras_class][argument.name][0]
+    if math.isinf(argument.high):
+        return OPEN_REACH * (argument.value or 1)
+    return RATE_LIMIT if argument.high == 1 else argument.high
 
 
 def has_known_saturation(config, strengths):

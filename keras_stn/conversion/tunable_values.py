@@ -10,7 +10,13 @@ from keras_stn.conversion.strengths import RATE_LIMIT
 from keras_stn.conversion.strengths import find_strengths
 from keras_stn.conversion.strengths import is_plain
 from keras_stn.conversion.strengths import plain_config
+from keras_stn.conversion.strengths import usual_end
 from keras_stn.hyperparameters.float import Float
+from keras_stn.hyperparameters.hyperparameter import HyperParameter
+from keras_stn.hyperparameters.hyperparameter import is_number
+from keras_stn.hyperparameters.int import Int
+from keras_stn.layers.hyper_layer import HyperLayer
+from keras_stn.regularizers.tunable_regularizer import TunableRegularizer
 
 # A strength's range reaches so many times up and down from its value.
 STRENGTH_FACTOR = 1e3
@@ -45,11 +51,13 @@ class TunableValue(NamedTuple):
     Attributes:
         argument: String, the argument.
         part: String, the strength's name in a regularizer, or `None`.
-        value: Float, what the layer has.
-        low: Float, the lower end of the range to tune it in.
-        high: Float, the upper end.
-        is_used: Boolean, whether the layer does something by it, so that it
-            is tuned without being asked for.
+        value: Number, what the layer has.
+        low: Number, the lower end of the range to tune it in.
+        high: Number, the upper end.
+        is_used: Boolean, whether it is tuned without being asked for: the
+            layer does something by it, and is no layer of this package, where
+            a number means that it is fixed.
+        kind: `float` or `int`, what the layer takes.
     """
 
     argument: str
@@ -58,6 +66,7 @@ class TunableValue(NamedTuple):
     low: float
     high: float
     is_used: bool
+    kind: type = float
 
     @property
     def key(self):
@@ -73,17 +82,31 @@ class TunableValue(NamedTuple):
             return "_" + self.argument.removesuffix("_factor")
         return f"_{self.argument.removesuffix('_regularizer')}_{self.part}"
 
+    @property
+    def declaration_class(self):
+        """The class of the hyperparameter that tunes it."""
+        return Int if self.kind is int else Float
+
     def declare(self, name, ends=None):
         """The hyperparameter that tunes it.
 
         Args:
             name: String, its name.
-            ends: Pair of numbers, the range; or `None` for the usual one.
+            ends: Pair of numbers, the range; or a `Float`, or for an integer
+                an `Int`; or `None` for the usual range.
 
         Returns:
-            A `Float`.
+            A `Float`, or for an integer an `Int`.
+
+        Raises:
+            ValueError: If the range does not hold the value, or a
+                hyperparameter is not of its kind.
         """
+        if isinstance(ends, HyperParameter):
+            return self._check_kind(name, ends)
         low, high = ends or (self.low, self.high)
+        if self.kind is int:
+            return Int(name, low, high, default=self.value)
         is_penalty = self.part is not None
         return Float(
             name,
@@ -92,6 +115,17 @@ class TunableValue(NamedTuple):
             default=self.value if self.value or not is_penalty else None,
             sampling="log" if is_penalty else "linear",
             per_example=not is_penalty,
+        )
+
+    def _check_kind(self, name, hyperparameter):
+        if isinstance(hyperparameter, self.declaration_class):
+            return hyperparameter
+        what = "an integer" if self.kind is int else "a number, not an integer"
+        raise ValueError(
+            f"The range of '{name}' must be an "
+            f"`stn.{self.declaration_class.__name__}` or a pair (low, high), "
+            f"because the value is {what}. "
+            f"Received: ranges={{{name!r}: {hyperparameter}}}"
         )
 
 
@@ -106,6 +140,8 @@ def find_values(layer, responds, is_frozen=False):
     Returns:
         List of `TunableValue`.
     """
+    if isinstance(layer, HyperLayer):
+        return find_own_values(layer, is_frozen)
     if not is_plain(layer):
         return []
     config = plain_config(layer)
@@ -121,24 +157,52 @@ def find_values(layer, responds, is_frozen=False):
     return [*values, *find_penalties(config, is_frozen)]
 
 
+def find_own_values(layer, is_frozen):
+    """The plain numbers of a layer of this package."""
+    values = []
+    for argument in layer.tunable_arguments():
+        value, kind = argument.value, argument.kind
+        if is_number(value, kind):
+            end = usual_end(layer, argument)
+            ends = range_around(value, end, argument.high)
+            values.append(
+                TunableValue(argument.name, None, value, *ends, False, kind)
+            )
+    penalties = find_penalties(layer.get_config(), is_frozen)
+    return [*values, *(value._replace(is_used=False) for value in penalties)]
+
+
 def find_penalties(config, is_frozen):
     values = []
     for argument, regularizer in find_regularizers(config).items():
         if is_frozen and argument != "activity_regularizer":
             # What it penalizes does not change.
             continue
-        for part, value in regularizer.get_config().items():
+        is_own = isinstance(regularizer, TunableRegularizer)
+        for part, value in numbers_of(regularizer).items():
             low, high = STRENGTH_RANGE
             if value > 0:
                 low, high = value / STRENGTH_FACTOR, value * STRENGTH_FACTOR
+            is_used = value > 0 and not is_own
             values.append(
-                TunableValue(argument, part, value, low, high, value > 0)
+                TunableValue(argument, part, value, low, high, is_used)
             )
     return values
 
 
+def numbers_of(regularizer):
+    """The strengths of a penalty that are not tuned yet, by their names."""
+    if not isinstance(regularizer, TunableRegularizer):
+        return regularizer.get_config()
+    return {
+        part: value
+        for part, value in regularizer.strengths.items()
+        if not isinstance(value, HyperParameter)
+    }
+
+
 def find_regularizers(config):
-    """The L1 and L2 penalties in a configuration, by their arguments."""
+    """The penalties in a configuration that can be tuned, by arguments."""
     regularizers = {
         argument: keras.regularizers.get(value)
         for argument, value in config.items()
@@ -148,33 +212,37 @@ def find_regularizers(config):
         argument: regularizer
         for argument, regularizer in regularizers.items()
         if type(regularizer) in PENALTIES
+        or isinstance(regularizer, TunableRegularizer)
     }
 
 
-def range_around(value, limit):
+def range_around(value, limit, high=1.0):
     """From 0 to `limit`, or where the value is near it or beyond, farther."""
-    return 0.0, limit if value <= 0.9 * limit else min(1.0, 2 * value)
+    return 0, limit if value <= 0.9 * limit else min(high, 2 * value)
 
 
 def tuned_config(layer, declarations):
     """A layer's configuration with hyperparameters in it.
 
     Args:
-        layer: A layer of Keras.
+        layer: A layer of Keras or of this package.
         declarations: Dictionary from pairs `(argument, part)` to
             hyperparameters.
 
     Returns:
         Dictionary of arguments.
     """
-    config = plain_config(layer)
+    is_own = isinstance(layer, HyperLayer)
+    config = layer.get_config() if is_own else plain_config(layer)
     for argument, regularizer in find_regularizers(config).items():
         strengths = {
-            part: declarations.get((argument, part), value)
-            for part, value in regularizer.get_config().items()
+            part: declarations[argument, part]
+            for part in numbers_of(regularizer)
+            if (argument, part) in declarations
         }
-        if any((argument, part) in declarations for part in strengths):
-            config[argument] = PENALTIES[type(regularizer)](**strengths)
+        if strengths:
+            kind = PENALTIES.get(type(regularizer), type(regularizer))
+            config[argument] = kind(**{**regularizer.get_config(), **strengths})
     for (argument, part), declaration in declarations.items():
         if part is None:
             config[argument] = declaration
@@ -182,5 +250,7 @@ def tuned_config(layer, declarations):
 
 
 def tuned_class(layer):
-    """The class here that tunes the strengths of one of Keras's."""
+    """The class here that tunes the strengths of a layer."""
+    if isinstance(layer, HyperLayer):
+        return type(layer)
     return getattr(tuned_layers, type(layer).__name__)

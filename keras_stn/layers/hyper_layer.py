@@ -6,6 +6,7 @@ touches it.
 """
 
 import contextlib
+import math
 
 import keras
 from keras import ops
@@ -17,6 +18,7 @@ from keras_stn.hyperparameters.step import sampled
 from keras_stn.hyperparameters.step import value_without_sample
 from keras_stn.layers.ordinary import ordinary
 from keras_stn.layers.ordinary import ordinary_class
+from keras_stn.layers.tunable_argument import TunableArgument
 from keras_stn.regularizers.tunable_regularizer import TunableRegularizer
 
 CONTEXT_ARGUMENT = "hyperparameters"
@@ -36,7 +38,7 @@ class HyperLayer(keras.layers.Layer):
     class Scale(HyperLayer):
         def __init__(self, factor, **kwargs):
             super().__init__(**kwargs)
-            self.factor = self.declare(factor)
+            self.factor = self.declare(factor, "factor")
 
         def call(self, inputs, hyperparameters=None):
             return inputs * self.resolve(self.factor, inputs, hyperparameters)
@@ -47,6 +49,7 @@ class HyperLayer(keras.layers.Layer):
         super().__init__(*args, **kwargs)
         self._register_call_context_args(CONTEXT_ARGUMENT)
         self.declarations = []
+        self._declared_arguments = []
 
     def __call__(self, *args, **kwargs):
         # Keras records the arguments of calls on symbols, and would repeat
@@ -73,11 +76,16 @@ class HyperLayer(keras.layers.Layer):
             return hyperparameters
         return context.get_value(CONTEXT_ARGUMENT)
 
-    def declare(self, value):
+    def declare(self, value, argument=None, high=math.inf, kind=float):
         """Registers an argument that may be tuned.
 
         Args:
             value: A number, a `Float` or `Int`, or the configuration of one.
+            argument: String, the name of the argument in the configuration,
+                by which `SelfTuningModel.from_keras` can tune a number; or
+                `None` if it shall not.
+            high: Number, the largest value that makes sense.
+            kind: `float`, or `int` if numbers are integers.
 
         Returns:
             The number or the hyperparameter.
@@ -85,7 +93,21 @@ class HyperLayer(keras.layers.Layer):
         value = hyperparameter.get(value)
         if isinstance(value, HyperParameter):
             self.declarations.append(value)
+        if argument is not None:
+            self._declared_arguments.append(
+                TunableArgument(argument, value, high, kind)
+            )
         return value
+
+    def tunable_arguments(self):
+        """The arguments that are tuned or could be, with their values.
+
+        A layer that hands arguments on to layers inside of it adds theirs.
+
+        Returns:
+            List of `TunableArgument`.
+        """
+        return list(self._declared_arguments)
 
     def declare_strength(self, name, value, high):
         """Registers a strength, which must not be negative.
@@ -109,7 +131,7 @@ class HyperLayer(keras.layers.Layer):
                 f"`{name}` of a `{type(self).__name__}` layer, or its range, "
                 f"must lie between 0 and {high}. Received: {name}={value}"
             )
-        return self.declare(value)
+        return self.declare(value, name, high)
 
     def resolve(
         self, value, inputs, hyperparameters, continuous=False, dtype=None

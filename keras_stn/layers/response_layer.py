@@ -4,6 +4,8 @@ import keras
 from keras import ops
 
 from keras_stn.layers.hyper_layer import HyperLayer
+from keras_stn.layers.response_initializers import independent
+from keras_stn.layers.response_initializers import silent
 from keras_stn.layers.response_penalty import ResponsePenalty
 from keras_stn.regularizers.tunable_regularizer import TunableRegularizer
 
@@ -14,10 +16,6 @@ GATE_STDDEV = 0.01
 # are cheaper. Measured for dense layers and convolutions of 1 to 256 channels
 # on a CPU, with and without XLA.
 POSITIONS_PER_KERNEL = 128
-
-# From the seed of a kernel to that of its response: further than the seeds of
-# one network's layers are from each other.
-SEED_DISTANCE = 1_000_003
 
 
 class ResponseLayer(HyperLayer):
@@ -94,12 +92,13 @@ class ResponseLayer(HyperLayer):
             if regularizer.is_tunable:
                 variable.regularizer = ResponsePenalty(regularizer, self, name)
 
-    def build_gates(self, num_hyperparameters):
+    def build_gates(self, num_hyperparameters, is_silent=False):
         """Makes the gates, now or when the layer is built.
 
         Args:
             num_hyperparameters: Integer, the number n of hyperparameters of
                 the model that tunes this layer.
+            is_silent: Boolean, whether they begin as `silence` leaves them.
 
         Raises:
             ValueError: If the layer has gates for another number already.
@@ -115,7 +114,7 @@ class ResponseLayer(HyperLayer):
         self.num_hyperparameters = num_hyperparameters
         if is_new and self.built:
             self._tracker.unlock()
-            self._build_gates()
+            self._build_gates(is_silent)
             self._tracker.lock()
 
     def silence(self):
@@ -178,14 +177,18 @@ class ResponseLayer(HyperLayer):
         ]
         return [variable for variable in variables if variable is not None]
 
-    def _build_gates(self):
+    def _build_gates(self, is_silent=False):
         for name in self._responding_names():
             shape = getattr(self, name).shape
             units = [shape[axis] for axis in self.gate_axes(name)]
+            initializer = keras.initializers.RandomNormal(stddev=GATE_STDDEV)
+            if is_silent:
+                response = getattr(self, f"response_{name}")
+                initializer = silent(initializer, response)
             gate = self.add_weight(
                 name=f"{name}_gate",
                 shape=(self.num_hyperparameters, *units),
-                initializer=keras.initializers.RandomNormal(stddev=GATE_STDDEV),
+                initializer=initializer,
             )
             setattr(self, f"{name}_gate", gate)
 
@@ -368,15 +371,3 @@ class ResponseLayer(HyperLayer):
         if self.built and not self.responds and gate in store.keys():
             self.build_gates(store[gate].shape[0])
         keras.layers.Layer.load_own_variables(self, store)
-
-
-def independent(initializer):
-    """A copy of an initializer that draws other numbers from its seed."""
-    seed = getattr(initializer, "seed", None)
-    if not isinstance(seed, int):
-        # Without a seed, or with a generator, each use draws other numbers.
-        return initializer
-    config = initializer.get_config()
-    return type(initializer).from_config(
-        {**config, "seed": seed + SEED_DISTANCE}
-    )

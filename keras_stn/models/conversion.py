@@ -13,7 +13,15 @@ class Conversion:
     _conversion_summary = None
 
     @classmethod
-    def from_keras(cls, model, tune=None, ranges=None, response=None, **kwargs):
+    def from_keras(
+        cls,
+        model,
+        tune=None,
+        ranges=None,
+        response=None,
+        verbose=True,
+        **kwargs,
+    ):
         """Makes a self-tuning model of an ordinary Keras model.
 
         Layers with weights become hyper layers, and the strengths of the
@@ -33,16 +41,21 @@ class Conversion:
             tune: List of names of hyperparameters. If `None`, all values that
                 the model uses: those of noise and augmentation layers, and
                 others that are not 0. A name in `tune` or `ranges` adds a
-                value that is 0, such as the dropout of attention.
+                value that is 0, such as the dropout of attention, or a plain
+                number in a layer or regularizer of this package, which stays
+                fixed otherwise.
             ranges: Dictionary from names to pairs `(low, high)`, in place of
                 the usual ranges: 0 to 0.9 for rates, three orders of
                 magnitude around a penalty. In place of a pair an `stn.Float`
                 may stand, with all that it says; the same one for two names
-                makes of both one hyperparameter.
+                makes of both one hyperparameter. An integer, such as the
+                `holes` of `RandomCutout`, takes a pair of integers or an
+                `stn.Int`.
             response: Which layers respond to the hyperparameters: `None` for
                 all that can, or a layer's name, a class, a callable that gets
                 a layer and returns a boolean, or a list of these. A response
                 doubles the weights of its layer.
+            verbose: Boolean, whether to print the table.
             **kwargs: Further arguments of `SelfTuningModel`.
 
         Returns:
@@ -79,7 +92,8 @@ class Conversion:
                     layer.silence()
             if model.compiled:
                 tuned.compile(**compile_arguments(model))
-        io_utils.print_msg(str(summary))
+        if verbose:
+            io_utils.print_msg(str(summary))
         return tuned
 
     def conversion_summary(self):

@@ -152,7 +152,11 @@ class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
                 f"network={self.network.name}"
             )
         for layer in layers:
-            layer.build_gates(len(self.hyperparameters))
+            # After a conversion what was learned is not perturbed.
+            layer.build_gates(
+                len(self.hyperparameters),
+                is_silent=self._conversion_summary is not None,
+            )
         self.streams = StateStreams(self.network)
         self.built = True
 

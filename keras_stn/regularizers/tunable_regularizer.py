@@ -40,7 +40,7 @@ class TunableRegularizer:
                         f"sampling='log'. Received: {name}={value}"
                     )
         super().__init__(**numbers, **kwargs)
-        self._strengths = strengths
+        self.strengths = strengths
 
     @property
     def is_tunable(self):
@@ -66,7 +66,7 @@ class TunableRegularizer:
         """
         return {
             name: current_values(value)
-            for name, value in self._strengths.items()
+            for name, value in self.strengths.items()
         }
 
     def penalty(self, x, strengths):
@@ -94,7 +94,7 @@ class TunableRegularizer:
             **super().get_config(),
             **{
                 name: hyperparameter.serialize(value)
-                for name, value in self._strengths.items()
+                for name, value in self.strengths.items()
                 if isinstance(value, HyperParameter)
             },
         }

@@ -36,7 +36,7 @@ class BaseHyperAttention(HyperLayer):
             number = dropout.default
         super().__init__(*sizes, number, *args, **kwargs)
         # Beside Keras's own attribute, which it compares with 0.
-        self.declared_dropout = self.declare(dropout)
+        self.declared_dropout = self.declare(dropout, "dropout", 1.0)
 
     def __setattr__(self, name, value):
         # Keras makes its sublayers in the middle of `build`. What is to

@@ -155,17 +155,9 @@ class BaseAugmentation(HyperLayer):
         value = hyperparameter.get(value)
         if isinstance(value, HyperParameter):
             check_range(argument, value, max(low, 0.0), high)
-            return self.declare(value)
-        is_pair = isinstance(value, tuple | list) and len(value) == 2
-        numbers = value if is_pair else [value]
-        least = low if is_pair else max(low, 0.0)
-        if not all(is_number(v, float) and least <= v <= high for v in numbers):
-            raise ValueError(
-                f"`{argument}` must be a number between {max(low, 0.0):g} and "
-                f"{high:g}, a pair of numbers between {low:g} and {high:g}, or "
-                f"an `stn.Float`. Received: {argument}={value!r}"
-            )
-        return tuple(sorted(value)) if is_pair else value
+        else:
+            value = check_factor(argument, value, low, high)
+        return self.declare(value, argument, high)
 
     def bounds(self, factor, images, hyperparameters):
         """Between which two numbers to draw, for each image.
@@ -312,6 +304,20 @@ class ValueRangeAugmentation(BaseAugmentation):
         if any(isinstance(end, list) for end in self.value_range):
             return only_in_training(self)
         return super().to_keras(values)
+
+
+def check_factor(argument, value, low, high):
+    """Returns a number, or a pair in ascending order, or raises a sentence."""
+    is_pair = isinstance(value, tuple | list) and len(value) == 2
+    numbers = value if is_pair else [value]
+    least = low if is_pair else max(low, 0.0)
+    if not all(is_number(v, float) and least <= v <= high for v in numbers):
+        raise ValueError(
+            f"`{argument}` must be a number between {max(low, 0.0):g} and "
+            f"{high:g}, a pair of numbers between {low:g} and {high:g}, or "
+            f"an `stn.Float`. Received: {argument}={value!r}"
+        )
+    return tuple(sorted(value)) if is_pair else value
 
 
 def check_value_range(value_range):

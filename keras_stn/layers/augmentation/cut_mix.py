@@ -72,6 +72,11 @@ class CutMix(MixingLayer):
         )
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
+    def tunable_arguments(self):
+        low, high = super().tunable_arguments()
+        # A single number stands for the upper end alone.
+        return [high] if low.value == 0 else []
+
     def mix(self, images, others, hyperparameters):
         low, high = (
             self.strength_of(end, images, hyperparameters)

@@ -104,6 +104,13 @@ class RandomColorJitter(ColorAugmentation):
             if factor is not None
         }
 
+    def tunable_arguments(self):
+        return [
+            argument.of(f"{name}_factor")
+            for name, jitter in self.jitters.items()
+            for argument in jitter.tunable_arguments()
+        ]
+
     def get_random_transformation(self, images, hyperparameters=None):
         transformation = {
             name: jitter.get_random_transformation(images, hyperparameters)

@@ -114,13 +114,13 @@ class RandomCutout(BaseAugmentation):
         value = hyperparameter.get(value)
         if isinstance(value, Int):
             check_range(argument, value, 0, math.inf)
-            return self.declare(value)
+            return self.declare(value, argument, kind=int)
         if not is_number(value, int) or value < 0:
             raise ValueError(
                 f"`{argument}` must be a non-negative integer or an "
                 f"`stn.Int`. Received: {argument}={value!r}"
             )
-        return int(value)
+        return self.declare(int(value), argument, kind=int)
 
     def get_random_transformation(self, images, hyperparameters=None):
         shape = ops.shape(images)

@@ -7,6 +7,7 @@ from keras_stn.hyperparameters.hyperparameter import is_number
 from keras_stn.layers.augmentation.base_augmentation import (
     ValueRangeAugmentation,
 )
+from keras_stn.layers.augmentation.base_augmentation import check_factor
 
 
 @keras.saving.register_keras_serializable(package="keras_stn")
@@ -87,7 +88,7 @@ class RandomGaussianBlur(ValueRangeAugmentation):
                 "`factor` cannot be tuned; tune `sigma`. Received: "
                 f"factor={factor}"
             )
-        self.factor = self.declare_factor("factor", factor, 0.0, 1.0)
+        self.factor = check_factor("factor", factor, 0.0, 1.0)
         self.kernel_size = check_kernel_size(kernel_size)
         self.sigma = self.declare_factor("sigma", sigma, 0.0, 1.0)
 

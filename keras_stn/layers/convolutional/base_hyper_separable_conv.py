@@ -1,7 +1,7 @@
 from keras import ops
 
 from keras_stn.layers.convolutional.base_hyper_conv import BaseHyperConv
-from keras_stn.layers.response_layer import independent
+from keras_stn.layers.response_initializers import independent
 
 KERNELS = ("depthwise_kernel", "pointwise_kernel")
 

@@ -123,6 +123,12 @@ class HyperEmbedding(ResponseLayer, keras.layers.ReversibleEmbedding):
         """The fraction of words that vanish: a number or a `Float`."""
         return self.embedding_dropout.rate
 
+    def tunable_arguments(self):
+        return [
+            argument.of("dropout")
+            for argument in self.embedding_dropout.tunable_arguments()
+        ]
+
     def build(self, input_shape=None):
         # Before the gates, which may be made later: weights keep their order.
         if self.use_reverse_bias:

@@ -29,7 +29,8 @@ class TunableStrength(HyperLayer):
             number = strength.default
             check_range(self.strength_name, strength, 0.0, 1.0)
         super().__init__(number, **kwargs)
-        setattr(self, self.strength_name, self.declare(strength))
+        strength = self.declare(strength, self.strength_name, 1.0)
+        setattr(self, self.strength_name, strength)
 
     def call(self, inputs, training=False, hyperparameters=None):
         strength = getattr(self, self.strength_name)

@@ -11,7 +11,7 @@ from keras_stn.layers.regularization.dropout import draw_factors
 from keras_stn.layers.regularization.weight_drop_connect import (
     WeightDropConnect,
 )
-from keras_stn.layers.response_layer import SEED_DISTANCE
+from keras_stn.layers.response_initializers import SEED_DISTANCE
 from keras_stn.layers.rnn.recurrent_map import RecurrentMap
 
 # With fewer examples to a row, a recurrent kernel for each row costs more
@@ -69,6 +69,15 @@ class HyperCell(DenseResponse):
     @property
     def recurrent_dropconnect(self):
         return self.dropconnect.rate
+
+    def tunable_arguments(self):
+        return [
+            *super().tunable_arguments(),
+            *(
+                argument.of("recurrent_dropconnect")
+                for argument in self.dropconnect.tunable_arguments()
+            ),
+        ]
 
     def response_initializer(self, name):
         if name == "recurrent_kernel":

@@ -155,6 +155,9 @@ class HyperRNN(HyperLayer):
     def recurrent_dropconnect(self):
         return self.cell.recurrent_dropconnect
 
+    def tunable_arguments(self):
+        return self.cell.tunable_arguments()
+
     def get_build_config(self):
         # Keras takes a layer for built that has a build configuration.
         if not self.built:
