@@ -1,0 +1,1 @@
+from keras_stn.tuners.self_tuner import SelfTuner
