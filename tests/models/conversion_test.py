@@ -240,19 +240,6 @@ def test_a_saved_model_keeps_its_summary(tmp_path):
     assert_alike(loaded.to_keras(), tuned, 1e-6)
 
 
-def test_a_sequential_model_without_input_is_built_by_fit():
-    model = keras.Sequential(
-        [layers.Dense(4), layers.Dropout(0.2, name="rate"), layers.Dense(1)]
-    )
-    model.compile("sgd", "mse")
-    tuned = stn.SelfTuningModel.from_keras(model)
-    x = X[:, 0, 0]
-    tuned.fit(x, x[:, :1], validation_split=0.5, verbose=0)
-    np.testing.assert_allclose(
-        predict(tuned.to_keras(), x), predict(tuned, x), rtol=1e-5, atol=1e-6
-    )
-
-
 def test_arguments_of_the_self_tuning_model_are_passed_on():
     smoothing = stn.Float("smoothing", 0.0, 0.5)
     model = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
@@ -261,6 +248,55 @@ def test_arguments_of_the_self_tuning_model_are_passed_on():
     )
     assert (tuned.train_steps, tuned.groups) == (5, 2)
     assert tuned.hyperparameters.names == ["smoothing"]
+
+
+def test_it_prints_nothing_if_it_is_to_be_quiet(capsys):
+    tuned = stn.SelfTuningModel.from_keras(make_model(), verbose=False)
+    assert capsys.readouterr().out == ""
+    assert "dropout" in str(tuned.conversion_summary())
+
+
+def test_what_a_layer_here_holds_as_a_number_is_tuned_on_request():
+    def make():
+        return keras.Sequential(
+            [
+                keras.Input((6, 6, 3)),
+                stn.layers.RandomCutout(1, 2, name="cutout"),
+                layers.Flatten(),
+                stn.layers.Dropout(0.2, name="fixed"),
+                layers.Dropout(0.3, name="dropout"),
+                layers.Dense(
+                    3, kernel_regularizer=stn.regularizers.L2(1e-3), name="head"
+                ),
+            ]
+        )
+
+    fixed = stn.SelfTuningModel.from_keras(make())
+    assert fixed.hyperparameters.names == ["dropout"]
+    model = make()
+    tuned = stn.SelfTuningModel.from_keras(
+        model,
+        tune=["cutout_holes", "cutout_length", "fixed", "head_kernel_l2"],
+        ranges={"cutout_length": stn.Int("cutout_length", 0, 6, default=2)},
+    )
+    before = tuned.hyperparameter_values()
+    assert before == pytest.approx(
+        {
+            "cutout_holes": 1,
+            "cutout_length": 2,
+            "fixed": 0.2,
+            "head_kernel_l2": 1e-3,
+        }
+    )
+    assert_alike(tuned, model, 0)
+    tuned.compile(
+        "sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    tuned.fit(X, Y, 8, validation_data=(X, Y), verbose=0)
+    after = tuned.hyperparameter_values()
+    assert after["fixed"] != before["fixed"]
+    assert after["head_kernel_l2"] != before["head_kernel_l2"]
+    assert_alike(tuned.to_keras(), tuned)
 
 
 class Subclassed(keras.Model):
