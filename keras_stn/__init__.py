@@ -9,6 +9,7 @@ from keras_stn.hyperparameters import Float
 from keras_stn.hyperparameters import Int
 from keras_stn.models.self_tuning_model import SelfTuningModel
 from keras_stn.plotting import plot_schedule
+from keras_stn.tuners import tune
 from keras_stn.version import __version__
 
 
@@ -16,7 +17,7 @@ def __getattr__(name):
     # KerasTuner is needed for nothing else, and its import takes a second.
     if name == "SelfTuner":
         try:
-            from keras_stn.tuners import SelfTuner
+            from keras_stn.tuners.self_tuner import SelfTuner
         except ModuleNotFoundError as error:
             raise ImportError(
                 "`keras_stn.SelfTuner` needs KerasTuner, and TensorBoard, "

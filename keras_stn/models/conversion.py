@@ -19,6 +19,7 @@ class Conversion:
         tune=None,
         ranges=None,
         response=None,
+        hyper_optimizer=None,
         verbose=True,
         **kwargs,
     ):
@@ -56,6 +57,7 @@ class Conversion:
                 a layer and returns a boolean, or a list of these. A response
                 doubles the weights of its layer.
             verbose: Boolean, whether to print the table.
+            hyper_optimizer: As in `compile`, where the model was compiled.
             **kwargs: Further arguments of `SelfTuningModel`.
 
         Returns:
@@ -91,7 +93,9 @@ class Conversion:
                 for layer in tuned._response_layers():
                     layer.silence()
             if model.compiled:
-                tuned.compile(**compile_arguments(model))
+                tuned.compile(
+                    **compile_arguments(model), hyper_optimizer=hyper_optimizer
+                )
         if verbose:
             io_utils.print_msg(str(summary))
         return tuned

@@ -1,1 +1,1 @@
-from keras_stn.tuners.self_tuner import SelfTuner
+from keras_stn.tuners.tune import tune

@@ -12,7 +12,6 @@ from keras_tuner.engine.tuner import maybe_distribute
 
 from keras_stn.callbacks.backup_and_restore import BackupAndRestore
 from keras_stn.callbacks.schedule_logger import ScheduleLogger
-from keras_stn.conversion.compile_arguments import compile_arguments
 from keras_stn.conversion.compile_arguments import renewed
 from keras_stn.models.self_tuning_model import SelfTuningModel
 from keras_stn.plotting import plot_schedule
@@ -242,20 +241,15 @@ class SelfTuner(keras_tuner.Tuner):
     def _to_self_tuning(self, found):
         if not found.tuned:
             return found.model
-        model = SelfTuningModel.from_keras(
+        return SelfTuningModel.from_keras(
             found.model,
             tune=[*found.ranges],
             ranges=found.ranges,
             response=self.response,
+            hyper_optimizer=renewed(self.hyper_optimizer),
             verbose=False,
             **self.model_arguments,
         )
-        if found.model.compiled and self.hyper_optimizer is not None:
-            model.compile(
-                **compile_arguments(found.model),
-                hyper_optimizer=renewed(self.hyper_optimizer),
-            )
-        return model
 
     def on_trial_begin(self, trial):
         super().on_trial_begin(trial)
@@ -397,8 +391,7 @@ class SelfTuner(keras_tuner.Tuner):
         model = self._try_build(trial.hyperparameters)
         with maybe_distribute(self.distribution_strategy):
             self._restore(model, trial.trial_id)
-        is_tuned = isinstance(model, SelfTuningModel)
-        return model.to_keras() if is_tuned else model
+        return model
 
     def get_best_models(self, num_models=1):
         """The networks of the best trials at their best epoch, the best first.
@@ -411,6 +404,21 @@ class SelfTuner(keras_tuner.Tuner):
 
         Returns:
             List of `keras.Model`, compiled.
+        """
+        return [
+            model.to_keras() if isinstance(model, SelfTuningModel) else model
+            for model in self.get_best_self_tuning_models(num_models)
+        ]
+
+    def get_best_self_tuning_models(self, num_models=1):
+        """The same networks as they were trained, to go on tuning them.
+
+        Args:
+            num_models: Integer, how many.
+
+        Returns:
+            List of `SelfTuningModel`; of `keras.Model` where nothing was
+            tuned.
         """
         return super().get_best_models(num_models)
 
