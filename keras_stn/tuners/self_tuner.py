@@ -17,6 +17,7 @@ from keras_stn.models.self_tuning_model import SelfTuningModel
 from keras_stn.plotting import plot_schedule
 from keras_stn.tuners import checks
 from keras_stn.tuners.oracles import make_oracle
+from keras_stn.tuners.planned_rate import PlannedRate
 from keras_stn.tuners.search_space import SearchSpace
 from keras_stn.tuners.trial_record import PICTURE
 from keras_stn.tuners.trial_record import SCHEDULE
@@ -62,7 +63,9 @@ class SelfTuner(keras_tuner.Tuner):
         tunable: List of names to tune in training, or `None` for all that
             can be. A value declared by `hp.Fixed` is never tuned.
         hyper_optimizer: As in `SelfTuningModel.compile`; each trial gets a
-            new one like it.
+            new one like it. If `None`, `Adam` with a learning rate of 60 over
+            the number of tuning steps, between 0.003 and 0.1: a short
+            training needs larger steps.
         response: As in `SelfTuningModel.from_keras`.
         train_steps: As in `SelfTuningModel`.
         tuning_steps: As in `SelfTuningModel`.
@@ -282,6 +285,8 @@ class SelfTuner(keras_tuner.Tuner):
 
     def _add_callbacks(self, callbacks, trial):
         record = self._record(trial.trial_id)
+        if self.hyper_optimizer is None:
+            callbacks.append(PlannedRate())
         if self.executions_per_trial > 1:
             # They would take each other's schedule for their own.
             return

@@ -5,6 +5,7 @@ import tempfile
 import keras
 
 from keras_stn.models.self_tuning_model import SelfTuningModel
+from keras_stn.tuners.planned_rate import PlannedRate
 
 # What `SelfTuner` takes and `fit` does not, for functions of `hp`.
 SEARCH_ARGUMENTS = ("max_trials", "tuner", "seed", "directory", "project_name")
@@ -37,7 +38,8 @@ def tune(
         ranges: Dictionary from names to pairs `(low, high)`, as in
             `SelfTuningModel.from_keras`; not for a function of `hp`, which
             declares them.
-        hyper_optimizer: As in `SelfTuningModel.compile`.
+        hyper_optimizer: As in `SelfTuningModel.compile`. If `None`, as in
+            `SelfTuner`: by the length of the training.
         patience: Integer, after how many epochs without a lower `val_loss`
             training ends, or `None` for never.
         **kwargs: Further arguments of `SelfTuningModel.fit`: the
@@ -105,6 +107,8 @@ def tune(
     tuned = SelfTuningModel.from_keras(
         model, tune, ranges, hyper_optimizer=hyper_optimizer
     )
+    if hyper_optimizer is None:
+        kwargs["callbacks"].append(PlannedRate())
     tuned.fit(x, y, **kwargs)
     return tuned
 
