@@ -285,7 +285,7 @@ class SelfTuner(keras_tuner.Tuner):
 
     def _add_callbacks(self, callbacks, trial):
         record = self._record(trial.trial_id)
-        if self.hyper_optimizer is None:
+        if self.hyper_optimizer is None and self._found.tuned:
             callbacks.append(PlannedRate())
         if self.executions_per_trial > 1:
             # They would take each other's schedule for their own.
