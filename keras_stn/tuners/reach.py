@@ -22,14 +22,16 @@ class Reach(NamedTuple):
     Attributes:
         candidates: List of the `Candidate`s that take it as it is.
         entries: List of what else it decides, an `Entry` each.
+        error: What the function raised at another value, or `None`.
     """
 
     candidates: list
     entries: list
+    error: Exception | None = None
 
     @property
     def can_be_tuned(self):
-        return bool(self.candidates) and not self.entries
+        return bool(self.candidates) and not self.entries and not self.error
 
 
 def find_reach(build, hyperparameters, model, after, names):
@@ -94,8 +96,13 @@ class Look:
         Raises:
             Ambiguous: If it is not clear which value decides what.
         """
-        model, _ = build_with(self.build, self.hyperparameters, values)
         reach = {name: Reach([], []) for name in values}
+        try:
+            model, _ = build_with(self.build, self.hyperparameters, values)
+        except Exception as error:
+            if len(values) > 1:
+                raise Ambiguous from error
+            return {name: Reach([], [], error) for name in values}
         covered = set()
         others = ConversionPlan(model).candidates
         if len(others) == len(self.candidates):

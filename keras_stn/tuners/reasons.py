@@ -15,6 +15,10 @@ HIDDEN = (
     "reaches no argument that a layer's configuration shows; pass it to a "
     "layer of `keras.layers` or `keras_stn.layers` as it is"
 )
+ERROR = (
+    "has values in its range at which no model can be built; narrow the range. "
+    "One of them raised {}"
+)
 STRUCTURE = "decides which layers there are"
 ALSO = "is used by '{}', but decides something else as well: it {}"
 OTHER_CLASS = (
@@ -34,6 +38,8 @@ def why_not(reach, model):
     Returns:
         String, the rest of a sentence that begins with the value's name.
     """
+    if reach.error is not None:
+        return ERROR.format(f"{type(reach.error).__name__}: {reach.error}")
     if not reach.entries:
         return HIDDEN
     reason = describe_entry(reach.entries[0], model)

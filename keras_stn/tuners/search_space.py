@@ -1,4 +1,5 @@
 import keras_tuner
+from keras_tuner.engine.hyperparameters import Fixed
 
 from keras_stn.hyperparameters.table import describe_range
 from keras_stn.tuners.tuned_build import build_tuned
@@ -94,6 +95,7 @@ class SearchSpace:
             declaration.name
             for declaration in self.oracle.get_space().space
             if declaration.name not in self.left
+            and not isinstance(declaration, Fixed)
         ]
         if others:
             lines.append(f"Left to the search: {', '.join(others)}")

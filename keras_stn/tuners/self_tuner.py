@@ -234,12 +234,23 @@ class SelfTuner(keras_tuner.Tuner):
     def _build_hypermodel(self, hp):
         with maybe_distribute(self.distribution_strategy):
             self._found = self._find(self.hypermodel, hp)
-            self._override_compile_args(self._found.model)
+            self._compile(self._found.model)
             model = self._to_self_tuning(self._found)
         if "tuner/trial_id" in hp.values:
             # Hyperband goes on with the network of an earlier trial.
             self._restore(model, hp.values["tuner/trial_id"])
         return model
+
+    def _compile(self, model):
+        if model.compiled:
+            self._override_compile_args(model)
+        elif self.loss:
+            # Of a model that is not compiled KerasTuner asks the optimizer.
+            model.compile(
+                renewed(self.optimizer or "rmsprop"),
+                loss=self.loss,
+                metrics=self.metrics,
+            )
 
     def _to_self_tuning(self, found):
         if not found.tuned:
@@ -256,6 +267,8 @@ class SelfTuner(keras_tuner.Tuner):
 
     def on_trial_begin(self, trial):
         super().on_trial_begin(trial)
+        # Or a search that is killed in its first trial would not be found.
+        self.save()
         self._record(trial.trial_id).begin()
 
     def run_trial(self, trial, *args, **kwargs):

@@ -70,7 +70,6 @@ def tune(
     >>> model.compile("adam", loss="mse")
     >>> x, y = np.ones((64, 8)), np.ones((64, 1))
     >>> tuned = stn.tune(model, x, y, validation_split=0.25, verbose=0)
-    tunable...
     >>> len(tuned.hyperparameter_values())
     1
 
@@ -105,7 +104,11 @@ def tune(
             f"first. Received: model={model.name}, which is not"
         )
     tuned = SelfTuningModel.from_keras(
-        model, tune, ranges, hyper_optimizer=hyper_optimizer
+        model,
+        tune,
+        ranges,
+        hyper_optimizer=hyper_optimizer,
+        verbose=kwargs.get("verbose") != 0,
     )
     if hyper_optimizer is None:
         kwargs["callbacks"].append(PlannedRate())

@@ -1,3 +1,5 @@
+import sys
+
 import keras
 import keras_tuner
 import numpy as np
@@ -113,6 +115,7 @@ def test_a_trial_whose_loss_becomes_nan_fails_and_others_do_not(tmp_path):
     assert tuner.get_best_hyperparameters()[0].get("optimizer") == "good"
 
 
+@pytest.mark.filterwarnings("ignore:In epoch 3, . tuning steps")
 def test_the_epochs_before_a_nan_count(tmp_path, capsys):
     class Spoil(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
@@ -139,11 +142,9 @@ def test_a_search_in_which_every_trial_failed_says_why(tmp_path):
 
 
 def test_without_kerastuner_the_message_names_the_extra(monkeypatch):
-    import sys
-
     monkeypatch.setitem(sys.modules, "keras_tuner", None)
     monkeypatch.delitem(
         sys.modules, "keras_stn.tuners.self_tuner", raising=False
     )
     with pytest.raises(ImportError, match=r"keras_stn\[tuner\]"):
-        stn.SelfTuner
+        _ = stn.SelfTuner

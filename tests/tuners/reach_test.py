@@ -110,11 +110,11 @@ LEFT = {
     "nothing": (lambda hp: dense() if rate_of(hp) else None, "no argument"),
     "hidden": (lambda hp: dense(Hidden(rate_of(hp))), "no argument"),
     "own class": (lambda hp: dense(Shown(rate_of(hp))), "a `Shown`"),
-    "range": (
+    "too wide": (
         lambda hp: dense(
-            keras.layers.Dropout(hp.Float("rate", 0.0, 2.0, default=0.1) / 2)
+            keras.layers.Dropout(hp.Float("rate", 0.0, 9.0, default=0.1))
         ),
-        "sets `rate`",
+        "narrow the range",
     ),
 }
 

@@ -1,0 +1,71 @@
+"""Searches for hyperparameters, alone or as one of several workers.
+
+    python -m tests.tuners.search_program FOLDER [EPOCH]
+
+With EPOCH the process dies in the second trial, when that epoch begins.
+"""
+
+import os
+import pathlib
+import sys
+
+import keras
+
+import keras_stn as stn
+from tests.tuners import builds
+
+EXIT_CODE = 9
+
+
+class Die(keras.callbacks.Callback):
+    def __init__(self, epoch, folder):
+        super().__init__()
+        self.epoch = epoch
+        self.folder = folder
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epoch and len([*self.folder.glob("*/trial_*")]) == 2:
+            os._exit(EXIT_CODE)
+
+
+class Sign(keras.callbacks.Callback):
+    """Notes which worker trained a network."""
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = folder
+
+    def on_train_end(self, logs=None):
+        worker = os.environ.get("KERASTUNER_TUNER_ID", "alone")
+        with open(self.folder / f"{worker}.txt", "a") as file:
+            file.write("trained\n")
+
+
+def main(folder, epoch=None):
+    folder = pathlib.Path(folder)
+    tuner = stn.SelfTuner(
+        builds.with_learning_rate, max_trials=3, directory=folder, seed=1
+    )
+    data = builds.draw_data()
+    callbacks = [Sign(folder)]
+    if epoch is not None:
+        callbacks.append(Die(int(epoch), folder))
+    tuner.search(
+        *data,
+        validation_data=data,
+        batch_size=builds.BATCH,
+        epochs=4,
+        verbose=0,
+        callbacks=callbacks,
+    )
+    if "tuner" in os.environ.get("KERASTUNER_TUNER_ID", ""):
+        return
+    for trial, hp in zip(
+        tuner.oracle.get_best_trials(3), tuner.get_best_hyperparameters(3)
+    ):
+        values = {name: hp.get(name) for name in sorted(hp.values)}
+        print(trial.trial_id, trial.status, trial.score, values)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,68 @@
+"""Searches that are killed, and searches by several processes."""
+
+import os
+import socket
+import subprocess
+import sys
+
+from tests.programs import ROOT
+from tests.tuners import search_program
+
+
+def start(*arguments, **environment):
+    return subprocess.Popen(
+        [sys.executable, "-m", search_program.__name__, *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process, code=0):
+    """The lines about trials that a program printed."""
+    out, error = process.communicate(timeout=500)
+    assert process.returncode == code, error[-3000:]
+    return [line for line in out.splitlines() if " COMPLETED " in line]
+
+
+def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path):
+    whole = start(tmp_path / "whole")
+    killed = start(tmp_path / "killed", 2)
+    finish(killed, search_program.EXIT_CODE)
+    resumed = finish(start(tmp_path / "killed"))
+    assert len(resumed) == 3
+    assert resumed == finish(whole)
+    schedules = [*tmp_path.rglob("schedule.csv")]
+    lengths = {len(path.read_text().splitlines()) for path in schedules}
+    # The header, the start and four epochs, also of the one that was killed.
+    assert lengths == {6}
+
+
+def test_two_workers_share_a_search(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    processes = [
+        start(
+            tmp_path,
+            KERASTUNER_TUNER_ID=name,
+            KERASTUNER_ORACLE_IP="127.0.0.1",
+            KERASTUNER_ORACLE_PORT=port,
+        )
+        for name in ("chief", "tuner0", "tuner1")
+    ]
+    chief, *workers = processes
+    for worker in workers:
+        finish(worker)
+    trials = finish(chief)
+    assert sorted(line.split()[0] for line in trials) == ["0", "1", "2"]
+    assert all("'dropout': 0." in line for line in trials)
+    trained = [
+        len((tmp_path / f"{name}.txt").read_text().splitlines())
+        for name in ("tuner0", "tuner1")
+        if (tmp_path / f"{name}.txt").exists()
+    ]
+    assert sum(trained) == 3
+    assert not (tmp_path / "chief.txt").exists()
