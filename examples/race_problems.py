@@ -16,6 +16,7 @@ from keras_stn.datasets import language
 BATCH_SIZE = 100
 EPOCHS = 100
 PATIENCE = 15
+MONITOR = "val_cross_entropy"
 # Training, validation and test images.
 SIZES = {
     "sample": (2000, 1000, 2000),
@@ -138,7 +139,21 @@ RANGES = {
     "brown": {3: TEXT_3},
 }
 # The filters of each convolution, by the number of the images' channels.
-FILTERS = {1: (16, 32), 3: (16, 32, 64)}
+FILTERS = {1: (16, 32), 3: (8, 16, 32)}
+
+
+class Values:
+    """Gives `build(hp)` values that are known, or their defaults.
+
+    Args:
+        values: Dictionary from names to numbers, or `None`.
+    """
+
+    def __init__(self, values=None):
+        self.values = values or {}
+
+    def Float(self, name, *_, default, **__):  # noqa: N802
+        return self.values.get(name, default)
 
 
 class Problem:
@@ -177,12 +192,26 @@ class Problem:
         is_text = self.dataset == "brown"
         make = language_layers if is_text else image_layers
         model = keras.Sequential([*make(values)])
-        model.compile(
-            keras.optimizers.Adam(3e-3 if is_text else 1e-3),
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=["accuracy"],
-        )
+        model.compile(**self.compile_arguments())
         return model
+
+    def compile_arguments(self):
+        """What networks and self-tuning models are compiled with."""
+        is_text = self.dataset == "brown"
+        return {
+            "optimizer": keras.optimizers.Adam(3e-3 if is_text else 1e-3),
+            "loss": keras.losses.SparseCategoricalCrossentropy(
+                from_logits=True
+            ),
+            # The loss without the penalties, which differ from one set of
+            # hyperparameters to another.
+            "metrics": [
+                keras.metrics.SparseCategoricalCrossentropy(
+                    name="cross_entropy", from_logits=True
+                ),
+                "accuracy",
+            ],
+        }
 
     def load(self, data_dir=None):
         """Loads the data.
@@ -269,9 +298,9 @@ def augmentation_layers(values):
         values["contrast"], name="random_contrast", **white
     )
     if "hue" in values:
-        yield layers.RandomSaturation(
-            values["saturation"], name="random_saturation", **white
-        )
+        # One number would be the upper end of a range that begins with grey.
+        around = 0.5 - values["saturation"] / 2, 0.5 + values["saturation"] / 2
+        yield layers.RandomSaturation(around, name="random_saturation", **white)
         yield layers.RandomHue(values["hue"], name="random_hue", **white)
     if "blur" in values:
         yield layers.RandomGaussianBlur(

@@ -1,0 +1,206 @@
+"""What `compare_tuners.py` makes of its records: a table and a picture."""
+
+import math
+import statistics
+
+import matplotlib
+import numpy as np
+from quickstart import with_spread
+from race_recorder import read_rows
+from run_table import save_table
+
+from keras_stn.plotting.schedule_figure import COLORS
+from keras_stn.plotting.schedule_figure import STYLES
+
+matplotlib.use("Agg")
+from matplotlib import pyplot
+
+# The figures of a run, and their decimals in the table.
+DIGITS = {
+    "networks": 0,
+    "epochs": 0,
+    "seconds to best": 0,
+    "validation loss": 4,
+    "test loss": 4,
+    "test accuracy": 4,
+    "seconds": 0,
+}
+
+
+def read_records(folder, methods=None):
+    """Reads what every method and seed has found so far.
+
+    Args:
+        folder: Path of the folder with `METHOD-SEED.jsonl` files.
+        methods: List of methods to read; all by default.
+
+    Returns:
+        Dictionary from methods to dictionaries from seeds to lists of rows.
+    """
+    runs = {}
+    for path in sorted(folder.glob("*.jsonl")):
+        method, _, seed = path.stem.rpartition("-")
+        rows = read_rows(path)
+        if any(row["what"] == "epoch" for row in rows):
+            if methods is None or method in methods:
+                runs.setdefault(method, {})[int(seed)] = rows
+    order = {method: place for place, method in enumerate(methods or ())}
+    return dict(sorted(runs.items(), key=lambda item: order.get(item[0], 99)))
+
+
+def to_figures(rows, clock):
+    """The figures of one run.
+
+    Args:
+        rows: List of the record's rows.
+        clock: `"wall"` or `"cpu"`, which seconds to give.
+
+    Returns:
+        Dictionary with the keys of `DIGITS`; NaN for tests yet to be made.
+    """
+    column = column_of(clock)
+    epochs = [row for row in rows if row["what"] == "epoch"]
+    best = min(epochs, key=lambda row: row["best"])
+    tested = [row for row in rows if "test_loss" in row]
+    winner = min(tested, key=lambda row: row["best"], default={})
+    return {
+        "networks": len({row["trial"] for row in epochs}),
+        "epochs": len(epochs),
+        "seconds to best": best[column],
+        "validation loss": best["best"],
+        "test loss": winner.get("test_loss", math.nan),
+        "test accuracy": winner.get("test_accuracy", math.nan),
+        "seconds": rows[-1][column],
+    }
+
+
+def column_of(clock):
+    return "cpu_seconds" if clock == "cpu" else "seconds"
+
+
+def write_table(runs, count, clock, path):
+    """Writes the table as Markdown, and every run's figures as CSV.
+
+    Args:
+        runs: Dictionary, as from `read_records`.
+        count: Integer, the number of hyperparameters.
+        clock: `"wall"` or `"cpu"`.
+        path: Path of the Markdown file.
+
+    Returns:
+        String, the table.
+    """
+    cells = [["method", "hyperparameters", "runs", *DIGITS]]
+    numbers = [["method", "seed", *DIGITS]]
+    for method, seeds in runs.items():
+        figures = {
+            seed: to_figures(rows, clock) for seed, rows in seeds.items()
+        }
+        numbers += [[method, s, *row.values()] for s, row in figures.items()]
+        columns = [
+            with_spread([row[name] for row in figures.values()], digits)
+            for name, digits in DIGITS.items()
+        ]
+        cells.append([method, str(count), str(len(seeds)), *columns])
+    return save_table(cells, path, numbers)
+
+
+def seconds_until(rows, loss, clock):
+    """When a run had a validation loss as low as this; `None` if never."""
+    for row in rows:
+        if row["what"] == "epoch" and row["best"] <= loss:
+            return row[column_of(clock)]
+    return None
+
+
+def compare(runs, clock, tuned="self_tuning"):
+    """Sentences on when self-tuning was as good as each search.
+
+    Args:
+        runs: Dictionary, as from `read_records`.
+        clock: `"wall"` or `"cpu"`.
+        tuned: String, the method that is compared with the others.
+
+    Returns:
+        List of strings, one for each run of each other method.
+    """
+    sentences = []
+    for method, seeds in runs.items():
+        if method == tuned or tuned not in runs:
+            continue
+        for seed, rows in seeds.items():
+            figures = to_figures(rows, clock)
+            needed = [
+                seconds_until(other, figures["validation loss"], clock)
+                for other in runs[tuned].values()
+            ]
+            reached = [seconds for seconds in needed if seconds is not None]
+            sentence = (
+                f"{method} (seed {seed}) has {figures['validation loss']:.4f} "
+                f"after {figures['seconds to best']:.0f} of "
+                f"{figures['seconds']:.0f} s; {len(reached)} of {len(needed)} "
+                f"runs of {tuned} are as low"
+            )
+            if reached:
+                median = statistics.median(reached)
+                sentence += (
+                    f", after {median:.0f} s in the median: "
+                    f"{median / figures['seconds to best']:.2f} of its time "
+                    f"and {median / figures['seconds']:.2f} of its budget"
+                )
+            sentences.append(sentence + ".")
+    return sentences
+
+
+def draw(runs, clock, title, path):
+    """Draws the best validation loss so far against time.
+
+    Args:
+        runs: Dictionary, as from `read_records`.
+        clock: `"wall"` or `"cpu"`.
+        title: String.
+        path: Path of the picture.
+    """
+    figure, axes = pyplot.subplots(figsize=(7, 4.4), layout="constrained")
+    end = max(
+        s[-1][column_of(clock)] for r in runs.values() for s in r.values()
+    )
+    finals, firsts = [], []
+    for place, (method, seeds) in enumerate(runs.items()):
+        for number, rows in enumerate(seeds.values()):
+            seconds, best = to_curve(rows, clock, end)
+            axes.plot(
+                seconds / 60,
+                best,
+                drawstyle="steps-post",
+                color=COLORS[place % len(COLORS)],
+                linestyle=STYLES[place // len(COLORS) % len(STYLES)],
+                linewidth=1.0 if len(seeds) > 1 else 1.8,
+                label=method.replace("_", "-") if number == 0 else None,
+            )
+            finals.append(best[-1])
+            firsts.append(best[np.searchsorted(seconds, end / 50)])
+    low = min(finals)
+    # How all begin alike would flatten what distinguishes them.
+    high = max(max(finals), min(statistics.median(firsts), 1.5 * low))
+    margin = 0.05 * (high - low) or 0.01
+    unit = "processor time" if clock == "cpu" else "time"
+    axes.set(
+        xlabel=f"{unit} (minutes)",
+        ylabel="best validation loss so far (nats)",
+        ylim=(low - margin, high + margin),
+        xlim=(0, end / 60),
+        title=title,
+    )
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+def to_curve(rows, clock, end):
+    """Arrays of times and best losses, kept up to the end of the race."""
+    epochs = [row for row in rows if row["what"] == "epoch"]
+    seconds = [row[column_of(clock)] for row in epochs]
+    best = [row["best"] for row in epochs]
+    return np.array([*seconds, end]), np.array([*best, best[-1]])
