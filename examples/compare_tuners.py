@@ -23,6 +23,7 @@ import argparse
 import importlib.util
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -137,6 +138,8 @@ def label_of(arguments, method):
 
 def run_all(arguments):
     """Runs what is yet to be run, each in a process of its own."""
+    # Or a run would go on after its parent was ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended by a signal."))
     for method in arguments.methods:
         is_tuned = method == "self_tuning"
         seeds = arguments.seeds if is_tuned else arguments.search_seeds

@@ -15,6 +15,16 @@ from keras_stn.plotting.schedule_figure import STYLES
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
+# In the order of tables and colours, self-tuning with other settings last.
+METHODS = (
+    "self_tuning",
+    "grid",
+    "random",
+    "bayesian",
+    "hyperband",
+    "tpe",
+    "pbt",
+)
 # The figures of a run, and their decimals in the table.
 DIGITS = {
     "networks": 0,
@@ -27,12 +37,11 @@ DIGITS = {
 }
 
 
-def read_records(folder, methods=None):
+def read_records(folder):
     """Reads what every method and seed has found so far.
 
     Args:
         folder: Path of the folder with `METHOD-SEED.jsonl` files.
-        methods: List of methods to read; all by default.
 
     Returns:
         Dictionary from methods to dictionaries from seeds to lists of rows.
@@ -42,10 +51,11 @@ def read_records(folder, methods=None):
         method, _, seed = path.stem.rpartition("-")
         rows = read_rows(path)
         if any(row["what"] == "epoch" for row in rows):
-            if methods is None or method in methods:
-                runs.setdefault(method, {})[int(seed)] = rows
-    order = {method: place for place, method in enumerate(methods or ())}
-    return dict(sorted(runs.items(), key=lambda item: order.get(item[0], 99)))
+            runs.setdefault(method, {})[int(seed)] = rows
+    places = {method: place for place, method in enumerate(METHODS)}
+    return dict(
+        sorted(runs.items(), key=lambda item: places.get(item[0], len(places)))
+    )
 
 
 def to_figures(rows, clock):
@@ -155,6 +165,9 @@ def compare(runs, clock, tuned="self_tuning"):
 def draw(runs, clock, title, path):
     """Draws the best validation loss so far against time.
 
+    A method with several runs has a thin line for each. A dotted line goes on
+    from the end of a run, whose budget was spent or whose training stopped.
+
     Args:
         runs: Dictionary, as from `read_records`.
         clock: `"wall"` or `"cpu"`.
@@ -162,34 +175,44 @@ def draw(runs, clock, title, path):
         path: Path of the picture.
     """
     figure, axes = pyplot.subplots(figsize=(7, 4.4), layout="constrained")
-    end = max(
-        s[-1][column_of(clock)] for r in runs.values() for s in r.values()
-    )
-    finals, firsts = [], []
-    for place, (method, seeds) in enumerate(runs.items()):
-        for number, rows in enumerate(seeds.values()):
-            seconds, best = to_curve(rows, clock, end)
+    curves = {
+        method: [to_curve(rows, clock) for rows in seeds.values()]
+        for method, seeds in runs.items()
+    }
+    everything = [curve for many in curves.values() for curve in many]
+    end = max(minutes[-1] for minutes, _ in everything)
+    for method, many in curves.items():
+        style = style_of(method, list(runs))
+        for number, (minutes, best) in enumerate(many):
             axes.plot(
-                seconds / 60,
+                minutes,
                 best,
                 drawstyle="steps-post",
-                color=COLORS[place % len(COLORS)],
-                linestyle=STYLES[place // len(COLORS) % len(STYLES)],
-                linewidth=1.0 if len(seeds) > 1 else 1.8,
+                linewidth=1.8 if len(many) == 1 else 1.1,
                 label=method.replace("_", "-") if number == 0 else None,
+                **style,
             )
-            finals.append(best[-1])
-            firsts.append(best[np.searchsorted(seconds, end / 50)])
-    low = min(finals)
+            axes.plot(
+                [minutes[-1], end],
+                [best[-1], best[-1]],
+                linewidth=0.8,
+                color=style["color"],
+                linestyle=":",
+            )
+    low = min(best[-1] for _, best in everything)
     # How all begin alike would flatten what distinguishes them.
-    high = max(max(finals), min(statistics.median(firsts), 1.5 * low))
-    margin = 0.05 * (high - low) or 0.01
+    early = [
+        best[np.searchsorted(minutes, min(end / 10, minutes[-1]))]
+        for minutes, best in everything
+    ]
+    high = max(statistics.median(early), 1.1 * low)
+    margin = 0.05 * (high - low)
     unit = "processor time" if clock == "cpu" else "time"
     axes.set(
         xlabel=f"{unit} (minutes)",
         ylabel="best validation loss so far (nats)",
         ylim=(low - margin, high + margin),
-        xlim=(0, end / 60),
+        xlim=(0, end),
         title=title,
     )
     axes.spines[["top", "right"]].set_visible(False)
@@ -198,9 +221,19 @@ def draw(runs, clock, title, path):
     pyplot.close(figure)
 
 
-def to_curve(rows, clock, end):
-    """Arrays of times and best losses, kept up to the end of the race."""
+def style_of(method, methods):
+    """The colour and line of a method, the same in every picture."""
+    known = METHODS.index(method) if method in METHODS else None
+    place = len(METHODS) + methods.index(method) if known is None else known
+    return {
+        "color": COLORS[place % len(COLORS)],
+        "linestyle": STYLES[place // len(COLORS) % len(STYLES)],
+    }
+
+
+def to_curve(rows, clock):
+    """Arrays of minutes and of the best losses so far, an epoch each."""
     epochs = [row for row in rows if row["what"] == "epoch"]
-    seconds = [row[column_of(clock)] for row in epochs]
+    minutes = [row[column_of(clock)] / 60 for row in epochs]
     best = [row["best"] for row in epochs]
-    return np.array([*seconds, end]), np.array([*best, best[-1]])
+    return np.array(minutes), np.array(best)
