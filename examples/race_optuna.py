@@ -51,12 +51,14 @@ def search(method, problem, recorder, data, seed, folder):
         storage=optuna.storages.JournalStorage(
             storage.JournalFileBackend(str(folder / f"{method}-{seed}.log"))
         ),
-        # A search that goes on must not draw again what it began with.
-        sampler=optuna.samplers.TPESampler(seed=seed + 1000 * recorder.trials),
         pruner=optuna.pruners.MedianPruner(
             n_startup_trials=5, n_warmup_steps=10
         ),
         load_if_exists=True,
+    )
+    # A search that goes on must not draw again what it began with.
+    study.sampler = optuna.samplers.TPESampler(
+        seed=seed + 1000 * len(study.trials)
     )
     for trial in study.get_trials(states=(states.RUNNING,)):
         # What was interrupted is trained again.
