@@ -45,6 +45,7 @@ NEEDS = {
     },
     "hyperband": {"keras_tuner": "keras-tuner", "tensorboard": "tensorboard"},
     "tpe": {"optuna": "optuna"},
+    "pbt": {"ray": "ray[tune]"},
     "self_tuning": {},
 }
 USUAL = ("random", "bayesian", "self_tuning")
@@ -108,6 +109,7 @@ def run_one(arguments, method, seed):
         60 * arguments.budget,
         arguments.clock,
         data[2],
+        keeps_all=method == "pbt",
     )
     if recorder.is_done:
         return
@@ -119,6 +121,23 @@ def run_one(arguments, method, seed):
         schedule = arguments.out / "schedules" / f"{name}.csv"
         recorder.clock.start()
         run_self_tuning(problem, recorder, data, schedule, arguments)
+    elif method == "pbt":
+        from race_population import search
+
+        # The clock is that of Ray's actor.
+        race = {
+            "dataset": arguments.dataset,
+            "count": arguments.hyperparameters,
+            "data_dir": arguments.data_dir,
+            "path": str(recorder.path.resolve()),
+            "budget": recorder.clock.budget,
+            "kind": arguments.clock,
+            "seed": seed,
+        }
+        search(problem, race, arguments.out / "searches")
+        recorder = Recorder(
+            recorder.path, race["budget"], race["kind"], None, keeps_all=True
+        )
     else:
         folder = arguments.out / "searches"
         if method == "tpe":

@@ -78,6 +78,7 @@ class Recorder:
         budget: Float, seconds.
         kind: `"wall"` or `"cpu"`, which seconds the budget limits.
         test: Pair of arrays, the test data.
+        keeps_all: Boolean. If `True`, the record goes on after its last row.
 
     Attributes:
         clock: The `Clock`, which stands still.
@@ -85,13 +86,17 @@ class Recorder:
         is_done: Boolean, whether the record was finished before.
     """
 
-    def __init__(self, path, budget, kind, test):
+    def __init__(self, path, budget, kind, test, keeps_all=False):
         self.path = path
         self.test = test
         rows = read_rows(path)
         self.is_done = bool(rows) and is_finished(rows[-1], budget, kind)
         if not self.is_done:
-            rows = until_last_trial(rows)
+            rows = (
+                [row for row in rows if row["what"] != "end"]
+                if keeps_all
+                else until_last_trial(rows)
+            )
             write_rows(path, rows)
         last = rows[-1] if rows else {"seconds": 0.0, "cpu_seconds": 0.0}
         self.clock = Clock(budget, kind, last["seconds"], last["cpu_seconds"])
