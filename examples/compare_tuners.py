@@ -30,6 +30,7 @@ import sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
+from race_problems import EPOCHS
 from race_problems import RANGES
 from race_problems import Problem
 from run_table import check_settings
@@ -101,7 +102,7 @@ def run_one(arguments, method, seed):
     """One run of one method, in this process."""
     from race_recorder import Recorder
 
-    problem = Problem(arguments.dataset, arguments.hyperparameters)
+    problem = Problem(*problem_arguments(arguments))
     data = problem.load(arguments.data_dir)
     name = f"{label_of(arguments, method)}-{seed}"
     recorder = Recorder(
@@ -126,8 +127,7 @@ def run_one(arguments, method, seed):
 
         # The clock is that of Ray's actor.
         race = {
-            "dataset": arguments.dataset,
-            "count": arguments.hyperparameters,
+            "problem": problem_arguments(arguments),
             "data_dir": arguments.data_dir,
             "path": str(recorder.path.resolve()),
             "budget": recorder.clock.budget,
@@ -147,6 +147,12 @@ def run_one(arguments, method, seed):
         recorder.clock.start()
         search(method, problem, recorder, data, seed, folder)
     recorder.finish()
+
+
+def problem_arguments(arguments):
+    """The arguments of `Problem`."""
+    sizes = (arguments.train_size, arguments.validation_size, None)
+    return arguments.dataset, arguments.hyperparameters, arguments.epochs, sizes
 
 
 def label_of(arguments, method):
@@ -212,6 +218,9 @@ def parse_arguments():
     add("--dataset", choices=list(RANGES), default="sample")
     add("--hyperparameters", type=int, choices=(3, 11, 15), default=3)
     add("--data-dir", help="folder of TensorFlow Datasets, or of texts")
+    add("--train-size", type=int, help="only so many images or words")
+    add("--validation-size", type=int, help="only so many images or words")
+    add("--epochs", type=int, default=EPOCHS, help="of a network, at most")
     add("--budget", type=float, help="minutes for each run")
     add("--clock", choices=("wall", "cpu"), default="wall")
     add("--methods", nargs="+", choices=list(NEEDS), default=None)
@@ -242,11 +251,11 @@ def parse_arguments():
     for name in ("budget", "start", "hyper_learning_rate"):
         if getattr(arguments, name) <= 0:
             parser.error(f"--{name.replace('_', '-')} must be positive")
-    for name in ("seeds", "search_seeds", "groups", "train_steps"):
+    for name in ("epochs", "seeds", "search_seeds", "groups", "train_steps"):
         if getattr(arguments, name) < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1")
     try:
-        Problem(arguments.dataset, arguments.hyperparameters)
+        Problem(*problem_arguments(arguments))
     except ValueError as error:
         parser.error(str(error))
     return arguments

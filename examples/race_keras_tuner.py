@@ -3,7 +3,6 @@
 import random
 
 import keras_tuner
-from race_problems import EPOCHS
 from race_problems import MONITOR
 from race_recorder import train
 
@@ -36,6 +35,7 @@ class RacingModel(keras_tuner.HyperModel):
 
     def fit(self, hp, model, **options):
         options.pop("verbose", None)
+        options.setdefault("epochs", self.problem.epochs)
         history = train(
             model, dict(hp.values), self.recorder, self.data, **options
         )
@@ -100,7 +100,7 @@ def search(method, problem, recorder, data, seed, folder):
     if method == "hyperband":
         tuner = keras_tuner.Hyperband(
             model,
-            max_epochs=EPOCHS,
+            max_epochs=problem.epochs,
             factor=3,
             hyperband_iterations=100,
             **common,

@@ -69,7 +69,9 @@ def search(method, problem, recorder, data, seed, folder):
         trial = study.ask()
         model = problem.build(Suggested(trial))
         pruning = Pruning(trial)
-        history = train(model, trial.params, recorder, data, [pruning])
+        history = train(
+            model, trial.params, recorder, data, problem.epochs, [pruning]
+        )
         if recorder.is_cut:
             break
         if pruning.is_pruned:

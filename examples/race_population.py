@@ -25,7 +25,6 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import keras
 import ray
 from race_problems import BATCH_SIZE
-from race_problems import EPOCHS
 from race_problems import MONITOR
 from race_problems import PATIENCE
 from race_problems import Problem
@@ -72,7 +71,7 @@ class Member(tune.Trainable):
             *training,
             batch_size=BATCH_SIZE,
             initial_epoch=self.epoch,
-            epochs=min(self.epoch + INTERVAL, EPOCHS),
+            epochs=min(self.epoch + INTERVAL, actor["problem"].epochs),
             validation_data=validation,
             verbose=0,
             callbacks=[RecordEpochs(recorder)],
@@ -87,7 +86,7 @@ class Member(tune.Trainable):
             "val_loss": history.history[MONITOR][-1],
             "is_over": recorder.is_cut
             or actor["waited"] >= PATIENCE * POPULATION
-            or self.epoch >= EPOCHS,
+            or self.epoch >= actor["problem"].epochs,
         }
 
     def network(self):
@@ -123,7 +122,7 @@ class Member(tune.Trainable):
 def prepare_actor(race):
     """Loads the data; then the clock runs until the actor ends."""
     keras.utils.set_random_seed(race["seed"])
-    problem = Problem(race["dataset"], race["count"])
+    problem = Problem(*race["problem"])
     data = problem.load(race["data_dir"])
     recorder = Recorder(
         pathlib.Path(race["path"]),

@@ -17,14 +17,14 @@ BATCH_SIZE = 100
 EPOCHS = 100
 PATIENCE = 15
 MONITOR = "val_cross_entropy"
-# Training, validation and test images.
+# Training, validation and test images, or words.
 SIZES = {
     "sample": (2000, 1000, 2000),
     "fashion_mnist": (2000, 2000, 10_000),
     "cifar10": (5000, 2000, 10_000),
+    "brown": (60_000, 20_000, 20_000),
 }
-# Words of the three texts, the size of the vocabulary, words of a segment.
-WORDS = (60_000, 20_000, 20_000)
+# The words of the vocabulary, and of a segment of text.
 VOCABULARY_SIZE = 2000
 SEGMENT = 20
 
@@ -162,12 +162,16 @@ class Problem:
     Args:
         dataset: String, a key of `RANGES`.
         count: Integer, the number of hyperparameters.
+        epochs: Integer, the most that a network is trained.
+        sizes: Triple of integers, how many images or words are used for
+            training, validation and test; `None`, or one of them `None`, for
+            what is usual.
 
     Raises:
         ValueError: If the data set has no such number of hyperparameters.
     """
 
-    def __init__(self, dataset, count):
+    def __init__(self, dataset, count, epochs=EPOCHS, sizes=None):
         if count not in RANGES[dataset]:
             counts = " or ".join(map(str, RANGES[dataset]))
             raise ValueError(
@@ -176,6 +180,11 @@ class Problem:
             )
         self.dataset = dataset
         self.ranges = RANGES[dataset][count]
+        self.epochs = epochs
+        self.sizes = [
+            own or usual
+            for own, usual in zip(sizes or SIZES[dataset], SIZES[dataset])
+        ]
 
     def build(self, hp):
         """The compiled network, for values that `hp` chooses.
@@ -224,7 +233,7 @@ class Problem:
             Three pairs of arrays for training, validation and test.
         """
         if self.dataset == "brown":
-            return load_text(data_dir)
+            return load_text(data_dir, self.sizes)
         if self.dataset == "sample":
             parts = fashion_mnist.load_sample()
         elif self.dataset == "fashion_mnist":
@@ -233,7 +242,7 @@ class Problem:
             parts = cifar10.load(data_dir)
         return tuple(
             (to_bytes(x[:size]), y[:size])
-            for (x, y), size in zip(parts, SIZES[self.dataset])
+            for (x, y), size in zip(parts, self.sizes)
         )
 
 
@@ -340,11 +349,11 @@ def to_bytes(images):
     return np.round(images * 255).astype("uint8")
 
 
-def load_text(data_dir):
+def load_text(data_dir, sizes):
     """Segments of the beginning of each text, and what follows each word."""
     corpus = language.load(data_dir or ".", VOCABULARY_SIZE)
     texts = corpus.train, corpus.validation, corpus.test
-    return tuple(to_segments(ids[:n]) for ids, n in zip(texts, WORDS))
+    return tuple(to_segments(ids[:n]) for ids, n in zip(texts, sizes))
 
 
 def to_segments(ids):

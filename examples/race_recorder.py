@@ -7,7 +7,6 @@ import time
 
 import keras
 from race_problems import BATCH_SIZE
-from race_problems import EPOCHS
 from race_problems import MONITOR
 from race_problems import PATIENCE
 
@@ -196,7 +195,7 @@ class RecordEpochs(keras.callbacks.Callback):
         self.recorder.on_epoch(self.model, epoch, float(logs[MONITOR]))
 
 
-def train(model, values, recorder, data, callbacks=(), **options):
+def train(model, values, recorder, data, epochs, callbacks=(), **options):
     """Trains one network, as every method does.
 
     Args:
@@ -205,6 +204,7 @@ def train(model, values, recorder, data, callbacks=(), **options):
             them after the training.
         recorder: The `Recorder`.
         data: Three pairs of arrays, of which the first two are used.
+        epochs: Integer.
         callbacks: List of further callbacks.
         **options: Further arguments of `fit`.
 
@@ -216,6 +216,7 @@ def train(model, values, recorder, data, callbacks=(), **options):
     history = model.fit(
         *training,
         batch_size=BATCH_SIZE,
+        epochs=epochs,
         validation_data=validation,
         verbose=0,
         callbacks=[
@@ -225,7 +226,7 @@ def train(model, values, recorder, data, callbacks=(), **options):
             *callbacks,
             RecordEpochs(recorder),
         ],
-        **{"epochs": EPOCHS, **options},
+        **options,
     )
     recorder.end_trial(model, values() if callable(values) else values)
     return history

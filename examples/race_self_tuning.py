@@ -64,6 +64,7 @@ def run_self_tuning(problem, recorder, data, schedule, arguments):
         model.hyperparameter_values,
         recorder,
         data,
+        problem.epochs,
         [keras.callbacks.CSVLogger(schedule)],
         warmup_epochs=arguments.warmup_epochs,
     )

@@ -2,6 +2,7 @@ import csv
 import importlib
 import json
 import pathlib
+import subprocess
 import sys
 
 import pytest
@@ -30,8 +31,6 @@ def race(monkeypatch):
         "compile_arguments",
         lambda self: compile_arguments(self) | {"run_eagerly": True},
     )
-    recorder = importlib.import_module("race_recorder")
-    monkeypatch.setattr(recorder, "EPOCHS", 2)
     monkeypatch.setattr(module.signal, "signal", lambda *_: None)
 
     def run(command, check):
@@ -56,11 +55,11 @@ def test_search_and_self_tuning_race_and_a_second_start_repeats_nothing(
 ):
     pytest.importorskip("keras_tuner")
     pytest.importorskip("tensorboard")
-    arguments = ("--out", str(tmp_path), "--budget", "0.05", "--methods")
-    set_arguments(monkeypatch, *arguments, "random")
+    arguments = ("--out", str(tmp_path), "--epochs", "2", "--methods")
+    set_arguments(monkeypatch, *arguments, "random", "--budget", "0.05")
     race.main()
-    arguments = (*arguments, "random", "self_tuning")
-    set_arguments(monkeypatch, *arguments[:2], "--methods", "self_tuning")
+    arguments = (*arguments, "random", "self_tuning", "--budget", "0.05")
+    set_arguments(monkeypatch, *arguments[:5], "self_tuning")
     race.main()
     random = read(tmp_path / "records" / "random-0.jsonl")
     tuned = read(tmp_path / "records" / "self_tuning-0.jsonl")
@@ -94,7 +93,8 @@ def test_search_and_self_tuning_race_and_a_second_start_repeats_nothing(
 
 def run_search(race, monkeypatch, folder, method, trials):
     """Lets a search train so many networks, then spends its budget."""
-    set_arguments(monkeypatch, "--out", str(folder), "--methods", method)
+    options = ("--out", str(folder), "--epochs", "2", "--methods", method)
+    set_arguments(monkeypatch, *options)
     arguments = race.parse_arguments()
     race.prepare(arguments)
     clock = importlib.import_module("race_recorder").Clock
@@ -133,6 +133,34 @@ def test_interrupted_search_repeats_the_network_that_was_cut(
     assert [row["is_cut"] for row in again] == [False, True]
     assert again[0]["values"] == trials[0]["values"]
     assert again[1]["values"] != again[0]["values"]
+
+
+@pytest.mark.slow
+def test_population_shares_one_clock_and_keeps_to_the_ranges(tmp_path):
+    pytest.importorskip("ray")
+    sizes = ("--train-size", "200", "--validation-size", "100")
+    subprocess.run(
+        [
+            *(sys.executable, str(EXAMPLES / "compare_tuners.py")),
+            *("--methods", "pbt", "--out", str(tmp_path), *sizes),
+            *("--budget", "1.5", "--clock", "cpu"),
+        ],
+        check=True,
+    )
+    rows = read(tmp_path / "records" / "pbt-0.jsonl")
+    assert rows[-1]["what"] == "end"
+    times = [row["cpu_seconds"] for row in rows]
+    assert times == sorted(times)
+    assert times[-1] >= 90
+    turns = [row for row in rows if row["what"] == "trial"]
+    assert {row["trial"] for row in turns} >= set(range(8))
+    values = {}
+    for row in turns:
+        assert row["epochs"] == 5 or row["is_cut"]
+        assert all(0.0 <= rate <= 0.9 for rate in row["values"].values())
+        values.setdefault(row["trial"], []).append(row["values"])
+    # Some network took over the values of another, changed.
+    assert any(len({*map(str, many)}) > 1 for many in values.values())
 
 
 def test_grid_has_every_combination_once(race):

@@ -210,10 +210,13 @@ def test_network_is_trained_with_early_stopping(race_recorder, tmp_path):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     # Nothing becomes better at a learning rate of 0.
     model.compile(
-        keras.optimizers.SGD(0.0), loss=loss, metrics=[metric, "accuracy"]
+        keras.optimizers.SGD(0.0),
+        loss=loss,
+        metrics=[metric, "accuracy"],
+        run_eagerly=True,
     )
     history = race_recorder.train(
-        model, lambda: {"rate": 0.5}, recorder, (TEST, TEST, TEST)
+        model, lambda: {"rate": 0.5}, recorder, (TEST, TEST, TEST), 50
     )
     assert len(history.epoch) == race_recorder.PATIENCE + 1
     rows = read(path)
