@@ -132,11 +132,11 @@ def compare(runs, clock, tuned="self_tuning"):
         tuned: String, the method that is compared with the others.
 
     Returns:
-        List of strings, one for each run of each other method.
+        List of strings, one for each run of each search.
     """
     sentences = []
     for method, seeds in runs.items():
-        if method == tuned or tuned not in runs:
+        if method.startswith("self_tuning"):
             continue
         for seed, rows in seeds.items():
             figures = to_figures(rows, clock)
@@ -199,13 +199,15 @@ def draw(runs, clock, title, path):
                 color=style["color"],
                 linestyle=":",
             )
-    low = min(best[-1] for _, best in everything)
+    last = [best[-1] for _, best in everything]
+    low = min(last)
     # How all begin alike would flatten what distinguishes them.
     early = [
         best[np.searchsorted(minutes, min(end / 10, minutes[-1]))]
         for minutes, best in everything
     ]
-    high = max(statistics.median(early), 1.1 * low)
+    high = max(statistics.median(early), max(last), 1.1 * low)
+    high = min(high, 2 * low)
     margin = 0.05 * (high - low)
     unit = "processor time" if clock == "cpu" else "time"
     axes.set(

@@ -85,16 +85,17 @@ def test_seconds_may_be_those_of_the_processor(report, runs):
 
 
 def test_sentence_says_when_self_tuning_was_as_good(report, runs):
-    sentence, other = report.compare(runs, "wall")
+    (sentence,) = report.compare(runs, "wall")
     assert sentence == (
         "bayesian (seed 0) has 0.5000 after 80 of 100 s; 2 of 2 runs of "
         "self_tuning are as low, after 25 s in the median: 0.31 of its time "
         "and 0.25 of its budget."
     )
-    assert other == (
-        "self_tuning_fast (seed 0) has 0.2000 after 20 of 20 s; 0 of 2 runs "
-        "of self_tuning are as low."
-    )
+    (sentence,) = report.compare(runs, "wall", "self_tuning_fast")
+    assert "1 of 1 runs of self_tuning_fast are as low, after 20 s" in sentence
+    runs["bayesian"][0][-2]["best"] = 0.1
+    (sentence,) = report.compare(runs, "wall")
+    assert sentence.endswith("0 of 2 runs of self_tuning are as low.")
 
 
 def test_picture_is_drawn(report, runs, tmp_path):
