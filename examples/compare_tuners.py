@@ -7,12 +7,16 @@ the sample of Fashion-MNIST, a minute each. It writes a record of every epoch,
 a table and a picture of the best validation loss against time.
 
     python examples/compare_tuners.py --dataset cifar10 --hyperparameters 15 \
-        --budget 60 --methods grid random bayesian hyperband tpe self_tuning
+        --budget 60 --methods bayesian random hyperband grid tpe pbt self_tuning
 
-is a long race. Every method gets the same network, data, ranges, early
-stopping and time. The time counts building, compiling, training and the
-search's own thoughts; loading the data and testing the winner do not count.
-Methods run one after another, each in a process of its own.
+is a long race, for which `pip install keras_stn[race]` brings what it needs.
+Every method gets the same network, data, ranges, early stopping and time. The
+time counts building, compiling, training and the search's own thoughts;
+imports, loading the data and testing the winner do not count. What is
+compared is the cross entropy on the validation data, without penalties.
+Methods run one after another, each in a process of its own. Where the machine
+does other work at the same time, `--clock cpu` limits the processor's seconds
+in place of those on the wall.
 
 Started again, the program goes on where it was interrupted: a search after
 the last network that it trained to its end, self-tuning from its beginning.

@@ -11,6 +11,7 @@ as early stopping allows each, or after the epochs that each may take; then
 another begins with the next seed.
 """
 
+import math
 import os
 import pathlib
 import pickle
@@ -31,6 +32,7 @@ from race_problems import Problem
 from race_problems import Values
 from race_recorder import RecordEpochs
 from race_recorder import Recorder
+from race_recorder import read_rows
 from ray import tune
 from ray.tune.schedulers import PopulationBasedTraining
 
@@ -54,9 +56,8 @@ class Member(tune.Trainable):
 
     def reset_config(self, new_config):
         self.values = dict(new_config["values"])
-        self.number = new_config["number"]
         self.epoch = 0
-        known, self.model = actor["models"].get(self.number, ({}, None))
+        known, self.model = actor["models"].get(self.trial_id, ({}, None))
         if known != self.values:
             self.model = None
         return True
@@ -65,7 +66,11 @@ class Member(tune.Trainable):
         recorder = actor["recorder"]
         model = self.network()
         training, validation, _ = actor["data"]
-        recorder.trials = self.number
+        # Numbers are given in the order of the first turns.
+        numbers = actor["numbers"]
+        recorder.trials = numbers.setdefault(
+            self.trial_id, actor["race"]["first"] + len(numbers)
+        )
         recorder.begin_trial()
         history = model.fit(
             *training,
@@ -95,7 +100,7 @@ class Member(tune.Trainable):
             problem = actor["problem"]
             self.model = problem.build(Values(self.values))
             self.model.optimizer.build(self.model.trainable_variables)
-            actor["models"][self.number] = self.values, self.model
+            actor["models"][self.trial_id] = self.values, self.model
         return self.model
 
     def save_checkpoint(self, checkpoint_dir):
@@ -137,6 +142,7 @@ def prepare_actor(race):
         data=data,
         recorder=recorder,
         models={},
+        numbers={},
         best=float("inf"),
         waited=0,
     )
@@ -171,13 +177,25 @@ def search(problem, race, folder):
         log_to_driver=False,
         logging_level="ERROR",
     )
-    first = 0
     while not is_spent(race):
-        random.seed(race["seed"])
-        run_population(problem, race, folder, first)
-        race = race | {"seed": race["seed"] + 1}
-        first += POPULATION
+        population = count_populations(race)
+        run_population(
+            problem,
+            race
+            | {
+                "seed": race["seed"] + 1000 * population,
+                "first": population * POPULATION,
+            },
+            folder,
+        )
     ray.shutdown()
+
+
+def count_populations(race):
+    """How many populations have begun, also before an interruption."""
+    rows = read_rows(pathlib.Path(race["path"]))
+    networks = {row["trial"] for row in rows if row["what"] == "epoch"}
+    return math.ceil((max(networks, default=-1) + 1) / POPULATION)
 
 
 def is_spent(race):
@@ -188,22 +206,22 @@ def is_spent(race):
     return recorder.clock.is_over
 
 
-def run_population(problem, race, folder, first):
+def run_population(problem, race, folder):
     """Trains one population.
 
     Args:
         problem: The `Problem`.
-        race: Dictionary, see `prepare_actor`.
+        race: Dictionary, see `prepare_actor`, with `first`, the number of
+            the first network.
         folder: Path of a folder.
-        first: Integer, the number of the first network.
     """
+    keras.utils.set_random_seed(race["seed"])
     draw = random.Random(race["seed"])
     ranges = problem.ranges
     starts = [
         {name: one.from_unit(draw.random()) for name, one in ranges.items()}
         for _ in range(POPULATION)
     ]
-    numbers = [first + place for place in range(POPULATION)]
 
     def inside(config):
         # Steps of a fifth may lead out of a range.
@@ -228,7 +246,6 @@ def run_population(problem, race, folder, first):
         "race": race,
         "member": tune.grid_search(list(range(POPULATION))),
     }
-    space["number"] = tune.sample_from(lambda s: numbers[s["member"]])
     space["values"] = tune.sample_from(lambda s: starts[s["member"]])
     tune.Tuner(
         tune.with_resources(Member, {"cpu": 1}),
@@ -240,7 +257,7 @@ def run_population(problem, race, folder, first):
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
-            name=f"pbt-{race['seed']}-{first}",
+            name=f"pbt-{race['seed']}",
             storage_path=str(folder.resolve()),
             stop=PopulationEnds(),
             verbose=0,

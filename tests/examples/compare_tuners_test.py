@@ -143,7 +143,7 @@ def test_population_shares_one_clock_and_keeps_to_the_ranges(tmp_path):
         [
             *(sys.executable, str(EXAMPLES / "compare_tuners.py")),
             *("--methods", "pbt", "--out", str(tmp_path), *sizes),
-            *("--budget", "1.5", "--clock", "cpu"),
+            *("--budget", "0.8", "--clock", "cpu"),
         ],
         check=True,
     )
@@ -151,9 +151,11 @@ def test_population_shares_one_clock_and_keeps_to_the_ranges(tmp_path):
     assert rows[-1]["what"] == "end"
     times = [row["cpu_seconds"] for row in rows]
     assert times == sorted(times)
-    assert times[-1] >= 90
+    assert times[-1] >= 48
     turns = [row for row in rows if row["what"] == "trial"]
-    assert {row["trial"] for row in turns} >= set(range(8))
+    # Eight take turns.
+    assert [row["trial"] for row in turns[:8]] == [*range(8)]
+    assert {row["trial"] for row in turns[8:16]} <= set(range(8))
     values = {}
     for row in turns:
         assert row["epochs"] == 5 or row["is_cut"]
