@@ -39,19 +39,16 @@ from race_problems import RANGES
 from race_problems import Problem
 from run_table import check_settings
 
+KERAS_TUNER = {"keras_tuner": "keras-tuner", "tensorboard": "tensorboard"}
 # What each method needs besides the package, and how it is installed.
 NEEDS = {
-    "grid": {"keras_tuner": "keras-tuner", "tensorboard": "tensorboard"},
-    "random": {"keras_tuner": "keras-tuner", "tensorboard": "tensorboard"},
-    "bayesian": {
-        "keras_tuner": "keras-tuner",
-        "tensorboard": "tensorboard",
-        "sklearn": "scikit-learn",
-    },
-    "hyperband": {"keras_tuner": "keras-tuner", "tensorboard": "tensorboard"},
+    "grid": KERAS_TUNER,
+    "random": KERAS_TUNER,
+    "bayesian": {**KERAS_TUNER, "sklearn": "scikit-learn"},
+    "hyperband": KERAS_TUNER,
     "tpe": {"optuna": "optuna"},
     "pbt": {"ray": "ray[tune]"},
-    "self_tuning": {},
+    "self_tuning": KERAS_TUNER,
 }
 USUAL = ("random", "bayesian", "self_tuning")
 # Runs that differ in these belong together all the same.
@@ -123,9 +120,9 @@ def run_one(arguments, method, seed):
     if method == "self_tuning":
         from race_self_tuning import run_self_tuning
 
-        schedule = arguments.out / "schedules" / f"{name}.csv"
+        folder = arguments.out / "searches" / name
         recorder.clock.start()
-        run_self_tuning(problem, recorder, data, schedule, arguments)
+        run_self_tuning(problem, recorder, data, seed, folder, arguments)
     elif method == "pbt":
         from race_population import search
 
@@ -232,7 +229,7 @@ def parse_arguments():
     add("--search-seeds", type=int, default=1, help="runs of each search")
     add("--out", type=pathlib.Path, help="folder for what is written")
     add("--report", action="store_true", help="only table and picture")
-    add("--hyper-learning-rate", type=float, default=0.03)
+    add("--hyper-learning-rate", type=float, help="None: by the length")
     add("--train-steps", type=int, default=2)
     add("--groups", type=int, default=8)
     add("--warmup-epochs", type=int, default=0)
@@ -253,7 +250,8 @@ def parse_arguments():
             f"race-{arguments.dataset}-{arguments.hyperparameters}",
         )
     for name in ("budget", "start", "hyper_learning_rate"):
-        if getattr(arguments, name) <= 0:
+        value = getattr(arguments, name)
+        if value is not None and value <= 0:
             parser.error(f"--{name.replace('_', '-')} must be positive")
     for name in ("epochs", "seeds", "search_seeds", "groups", "train_steps"):
         if getattr(arguments, name) < 1:
@@ -268,7 +266,7 @@ def parse_arguments():
 def prepare(arguments):
     """Makes the folders, and refuses to mix races."""
     check_installed(arguments.methods)
-    for name in ("records", "schedules", "searches"):
+    for name in ("records", "searches"):
         (arguments.out / name).mkdir(parents=True, exist_ok=True)
     check_settings(arguments, arguments.out / "settings.json", FREE)
     if "self_tuning" in arguments.methods:

@@ -1,70 +1,55 @@
 """Self-tuning in the race of `compare_tuners.py`."""
 
 import keras
-from race_problems import Values
+import keras_tuner
+from race_keras_tuner import RacingModel
+from race_problems import MONITOR
 from race_recorder import train
 
 import keras_stn as stn
 
 
-def make_self_tuning(problem, arguments):
-    """The self-tuning model of the problem's `build(hp)`.
+class SelfTuningRacer(RacingModel):
+    """The same `build(hp)`, whose values are known after the training."""
 
-    Args:
-        problem: The `Problem`.
-        arguments: The command line's arguments.
-
-    Returns:
-        A compiled `SelfTuningModel`.
-    """
-    declarations = {
-        name: stn.Float(
-            name,
-            one.low,
-            one.high,
-            default=min(one.default * arguments.start, one.high),
-            sampling=one.sampling,
-            per_example=one.sampling != "log",
+    def fit(self, hp, model, **options):
+        options.pop("verbose", None)
+        return train(
+            model,
+            model.hyperparameter_values,
+            self.recorder,
+            self.data,
+            **options,
         )
-        for name, one in problem.ranges.items()
-    }
-    starts = {name: one.default for name, one in declarations.items()}
-    ranges = {
-        place: declarations[name]
-        for name, one in problem.ranges.items()
-        for place in one.places
-    }
-    model = stn.SelfTuningModel.from_keras(
-        problem.build(Values(starts)),
-        tune=list(ranges),
-        ranges=ranges,
-        train_steps=arguments.train_steps,
-        groups=arguments.groups,
-    )
-    model.compile(
-        hyper_optimizer=keras.optimizers.Adam(arguments.hyper_learning_rate),
-        **problem.compile_arguments(),
-    )
-    return model
 
 
-def run_self_tuning(problem, recorder, data, schedule, arguments):
+def run_self_tuning(problem, recorder, data, seed, folder, arguments):
     """Trains once, while the hyperparameters tune themselves.
 
     Args:
         problem: The `Problem`.
         recorder: The `Recorder`, its clock running.
         data: Three pairs of arrays.
-        schedule: Path of a CSV file for the hyperparameters of every epoch.
+        seed: Integer.
+        folder: Path of the folder for the tuner's files; the schedule is
+            among them.
         arguments: The command line's arguments.
     """
-    model = make_self_tuning(problem, arguments)
-    train(
-        model,
-        model.hyperparameter_values,
-        recorder,
-        data,
-        problem.epochs,
-        [keras.callbacks.CSVLogger(schedule)],
-        warmup_epochs=arguments.warmup_epochs,
+    declared = keras_tuner.HyperParameters()
+    for name, one in problem.ranges.items():
+        start = min(one.default * arguments.start, one.high)
+        one._replace(default=start).declare(declared, name)
+    rate = arguments.hyper_learning_rate
+    tuner = stn.SelfTuner(
+        SelfTuningRacer(problem, recorder, data),
+        objective=keras_tuner.Objective(MONITOR, "min"),
+        hyper_optimizer=rate and keras.optimizers.Adam(rate),
+        train_steps=arguments.train_steps,
+        groups=arguments.groups,
+        hyperparameters=declared,
+        seed=seed,
+        directory=str(folder.parent),
+        project_name=folder.name,
+        overwrite=True,
     )
+    tuner.search(verbose=0, warmup_epochs=arguments.warmup_epochs)

@@ -71,8 +71,10 @@ def test_search_and_self_tuning_race_and_a_second_start_repeats_nothing(
     assert set(trial["values"]) == {"dropout_1", "dropout_2", "dropout_dense"}
     assert trial["epochs"] == 2
     assert 0 < trial["test_loss"] < 10
-    with (tmp_path / "schedules" / "self_tuning-0.csv").open() as file:
-        assert len(list(csv.DictReader(file))) == 2
+    schedule = tmp_path / "searches" / "self_tuning-0" / "trial_0"
+    with (schedule / "schedule.csv").open() as file:
+        # The start and two epochs.
+        assert len(list(csv.DictReader(file))) == 3
     assert (tmp_path / "race.png").exists()
     text = capsys.readouterr().out
     assert (tmp_path / "table.md").read_text() in text
