@@ -14,13 +14,13 @@ from keras_stn.datasets import fashion_mnist
 from keras_stn.datasets import language
 
 BATCH_SIZE = 100
-EPOCHS = 60
+EPOCHS = 100
 PATIENCE = 15
 MONITOR = "val_cross_entropy"
 # Training, validation and test images, or words.
 SIZES = {
     "sample": (2000, 1000, 2000),
-    "fashion_mnist": (2000, 1000, 10_000),
+    "fashion_mnist": (2000, 2000, 10_000),
     "cifar10": (2000, 1000, 10_000),
     "brown": (60_000, 20_000, 20_000),
 }

@@ -19,7 +19,7 @@ class SelfTuningRacer(RacingModel):
             model.hyperparameter_values,
             self.recorder,
             self.data,
-            **options,
+            **{"epochs": self.problem.epochs, **options},
         )
 
 

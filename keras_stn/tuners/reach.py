@@ -166,10 +166,16 @@ def other_value(hyperparameters, name, index):
     if isinstance(low, int):
         return before + 1 if before < high else before - 1
     share = 0.3 + 0.4 * math.modf(GOLDEN * (index + 1))[0]
-    value = low + share * (high - low)
-    if declaration.sampling == "log":
-        value = low * (high / low) ** share
+    value = value_at(declaration, share)
     return value if not is_same(value, before) else (value + high) / 2
+
+
+def value_at(declaration, share):
+    """The value at a share of the way through a range."""
+    low, high = declaration.min_value, declaration.max_value
+    if declaration.sampling == "log":
+        return low * (high / low) ** share
+    return low + share * (high - low)
 
 
 def find_declaration(hyperparameters, name):

@@ -34,9 +34,10 @@ class SelfTuner(keras_tuner.Tuner):
     values of `hp.Float` and `hp.Int` that arrive, as they are, in an argument
     that training can tune (a rate of dropout, a strength of noise or
     augmentation, an L1 or L2 penalty) are tuned while the network trains,
-    within the range and from the default that `hp` declares. All else, such
-    as the learning rate or the number of units, is searched as KerasTuner
-    does. If nothing else is left, one trial is all it takes.
+    within the range that `hp` declares, from its `default`, or without one
+    from a quarter of the range. All else, such as the learning rate or the
+    number of units, is searched as KerasTuner does. If nothing else is left,
+    one trial is all it takes.
 
     Which values arrive where is found by building the model with several
     values and comparing the configurations, so the function need not change.

@@ -11,7 +11,11 @@ from keras_stn.hyperparameters.int import Int
 from keras_stn.tuners.reach import build_with
 from keras_stn.tuners.reach import find_declaration
 from keras_stn.tuners.reach import find_reach
+from keras_stn.tuners.reach import value_at
 from keras_stn.tuners.reasons import why_not
+
+# Where in its range a value starts that has no default.
+START = 0.25
 
 
 class TunedBuild(NamedTuple):
@@ -171,12 +175,17 @@ def to_tunable(hyperparameters, name, reach):
     """
     declaration = find_declaration(hyperparameters, name)
     kind = Int if isinstance(declaration, declarations.Int) else Float
+    value = hyperparameters.values[name]
+    if kind is Float and value == declaration.min_value:
+        # What KerasTuner takes where no default is given. From the end of a
+        # range it is far to anywhere.
+        value = value_at(declaration, START)
     is_penalty = any(one.value.part is not None for one in reach.candidates)
     return kind(
         name,
         declaration.min_value,
         declaration.max_value,
-        default=hyperparameters.values[name],
+        default=value,
         sampling="log" if declaration.sampling == "log" else "linear",
         per_example=not is_penalty,
     )

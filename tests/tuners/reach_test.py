@@ -159,6 +159,21 @@ def test_ranges_defaults_and_sampling_carry_over():
     assert rate.per_example and not penalty.per_example
 
 
+def test_values_without_a_default_start_at_a_quarter_of_their_range():
+    def build(hp):
+        penalty = hp.Float("l2", 1e-6, 1e-2, sampling="log")
+        return dense(
+            keras.layers.Dense(
+                4, kernel_regularizer=keras.regularizers.L2(penalty)
+            ),
+            keras.layers.Dropout(hp.Float("rate", 0.1, 0.5, step=0.4)),
+        )
+
+    found, _ = find(build)
+    assert found.tuned["rate"].default == pytest.approx(0.2)
+    assert found.tuned["l2"].default == pytest.approx(1e-5)
+
+
 def test_integers_that_a_layer_of_the_package_takes_are_tuned():
     def build(hp):
         return compiled([
