@@ -92,7 +92,6 @@ class SelfTuner(TunedTrials, keras_tuner.Tuner):
     ...     return model
     >>> tuner = stn.SelfTuner(build, directory="search")
     Tuned during training: dropout (0 to 0.9)
-    ...
     >>> x, y = np.ones((64, 8)), np.ones((64, 1))
     >>> tuner.search(x, y, validation_data=(x, y), epochs=2, verbose=0)
     >>> best = tuner.get_best_hyperparameters()[0]

@@ -1,8 +1,9 @@
 """Searches for hyperparameters, alone or as one of several workers.
 
-    python -m tests.tuners.search_program FOLDER [EPOCH]
+    python -m tests.tuners.search_program FOLDER [EPOCH [REPLICAS]]
 
-With EPOCH the process dies in the second trial, when that epoch begins.
+With an EPOCH above 0 the process dies in the second trial, when that epoch
+begins. REPLICAS share each trial.
 """
 
 import os
@@ -10,6 +11,7 @@ import pathlib
 import sys
 
 import keras
+import tensorflow as tf
 
 import keras_stn as stn
 from tests.tuners import builds
@@ -41,15 +43,28 @@ class Sign(keras.callbacks.Callback):
             file.write("trained\n")
 
 
-def main(folder, epoch=None):
-    folder = pathlib.Path(folder)
+def make_strategy(replicas):
+    """As many logical devices as replicas."""
+    device = tf.config.list_physical_devices("CPU")[0]
+    devices = [tf.config.LogicalDeviceConfiguration()] * replicas
+    tf.config.set_logical_device_configuration(device, devices)
+    names = [f"CPU:{i}" for i in range(replicas)]
+    return tf.distribute.MirroredStrategy(names)
+
+
+def main(folder, epoch=0, replicas=0):
+    folder, epoch, replicas = pathlib.Path(folder), int(epoch), int(replicas)
     tuner = stn.SelfTuner(
-        builds.with_learning_rate, max_trials=3, directory=folder, seed=1
+        builds.with_learning_rate,
+        max_trials=3,
+        directory=folder,
+        seed=1,
+        distribution_strategy=make_strategy(replicas) if replicas else None,
     )
     data = builds.draw_data()
     callbacks = [Sign(folder)]
-    if epoch is not None:
-        callbacks.append(Die(int(epoch), folder))
+    if epoch:
+        callbacks.append(Die(epoch, folder))
     tuner.search(
         *data,
         validation_data=data,
@@ -65,6 +80,8 @@ def main(folder, epoch=None):
     ):
         values = {name: hp.get(name) for name in sorted(hp.values)}
         print(trial.trial_id, trial.status, trial.score, values)
+    # Ordinary models, also of what replicas shared.
+    tuner.get_best_models()[0].predict(data[0], verbose=0)
 
 
 if __name__ == "__main__":

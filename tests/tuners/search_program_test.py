@@ -5,6 +5,8 @@ import socket
 import subprocess
 import sys
 
+import pytest
+
 from tests.programs import ROOT
 from tests.tuners import search_program
 
@@ -66,3 +68,10 @@ def test_two_workers_share_a_search(tmp_path):
     ]
     assert sum(trained) == 3
     assert not (tmp_path / "chief.txt").exists()
+
+
+@pytest.mark.slow
+def test_replicas_share_a_trial(tmp_path):
+    lines = finish(start(tmp_path, 0, 2))
+    assert sorted(line.split()[0] for line in lines) == ["0", "1", "2"]
+    assert all("'dropout': 0." in line for line in lines)
