@@ -129,7 +129,7 @@ RANGES = {
     "brown": {3: TEXT_3},
 }
 # The filters of each convolution, by the number of the images' channels.
-FILTERS = {1: (8, 16), 3: (8, 16, 32)}
+FILTERS = {1: (16, 32), 3: (8, 16, 32)}
 
 
 class Values:
@@ -198,7 +198,7 @@ class Problem:
         """What networks and self-tuning models are compiled with."""
         is_text = self.dataset == "brown"
         return {
-            "optimizer": keras.optimizers.Adam(3e-3 if is_text else 1e-3),
+            "optimizer": keras.optimizers.Adam(3e-3 if is_text else 2e-3),
             "loss": keras.losses.SparseCategoricalCrossentropy(
                 from_logits=True
             ),
