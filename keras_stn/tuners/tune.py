@@ -4,6 +4,7 @@ import tempfile
 
 import keras
 
+from keras_stn.conversion.from_keras import check_model
 from keras_stn.models.self_tuning_model import SelfTuningModel
 from keras_stn.tuners.planned_rate import PlannedRate
 
@@ -98,6 +99,7 @@ def tune(
             )
     if not isinstance(model, keras.Model):
         model = model()
+    check_model(model)
     if not model.compiled:
         raise ValueError(
             "`model` must be compiled. Call `model.compile(optimizer, loss)` "

@@ -101,3 +101,5 @@ def test_bad_arguments_get_a_sentence(tmp_path):
         tune(3)
     with pytest.raises(ValueError, match="no value to tune"):
         tune(builds.dense())
+    with pytest.raises(ValueError, match="must be a Keras model"):
+        tune(lambda: None)
