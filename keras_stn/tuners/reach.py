@@ -107,9 +107,12 @@ class Look:
         others = ConversionPlan(model).candidates
         if len(others) == len(self.candidates):
             for one, other in zip(self.candidates, others):
-                ends = one.value.value, other.value.value
-                owner = self.find_owner(values, *ends, is_certain=True)
-                if owner is not None:
+                owners = self.find_owners(
+                    values, one.value.value, other.value.value
+                )
+                if len(owners) > 1:
+                    raise Ambiguous
+                for owner in owners:
                     reach[owner].candidates.append(one)
                     index = self.indices[id(one.place.layer)]
                     covered.add((index, one.value.argument))
@@ -117,38 +120,33 @@ class Look:
         for entry in differences(self.description, description):
             if (entry.owner, entry.argument) in covered:
                 continue
-            ends = self.description.get(entry), description.get(entry)
-            owner = self.find_owner(values, *ends)
-            reach[owner].entries.append(entry)
+            owners = self.find_owners(
+                values, self.description.get(entry), description.get(entry)
+            )
+            if not owners and len(values) == 1:
+                # It is the value's doing, though not the value itself.
+                owners = list(values)
+            if len(owners) != 1:
+                raise Ambiguous
+            reach[owners[0]].entries.append(entry)
         return reach
 
-    def find_owner(self, values, first, second, is_certain=False):
-        """The name whose value stands in both models.
+    def find_owners(self, values, first, second):
+        """The names whose value stands in both models.
 
         Args:
             values: Dictionary from names to the values in the second.
             first: What the first has.
             second: What the second has there.
-            is_certain: Boolean, whether to take nothing but the value itself.
 
         Returns:
-            A name, or with `is_certain` perhaps `None`.
-
-        Raises:
-            Ambiguous: If there are several.
+            List of names.
         """
-        owners = [
+        return [
             name
             for name, value in values.items()
             if is_same(first, self.values[name]) and is_same(second, value)
         ]
-        if not owners and is_certain:
-            return None
-        if not owners and len(values) == 1:
-            return next(iter(values))
-        if len(owners) != 1:
-            raise Ambiguous
-        return owners[0]
 
 
 def build_with(build, hyperparameters, values=()):

@@ -98,30 +98,25 @@ def build_tuned(
         and (declaration.name in given or not only_given)
     ]
     obstacle = find_obstacle(model)
+    left = {} if obstacle is None else dict.fromkeys(names, obstacle)
+    reach = {}
     if obstacle is None:
         reach = find_reach(build, before, model, after, names)
-        left = {
-            name: why_not(one, model)
-            for name, one in reach.items()
-            if not one.can_be_tuned
-        }
-    else:
-        reach, left = {}, dict.fromkeys(names, obstacle)
     tuned, ranges = {}, {}
     for name, one in reach.items():
-        if name in left:
-            continue
-        if tunable is not None and name not in tunable:
+        if not one.can_be_tuned:
+            left[name] = why_not(one, model)
+        elif tunable is not None and name not in tunable:
             left[name] = "is not in `tunable`"
-            continue
-        declaration = to_tunable(after, name, one)
-        places = {candidate.name: declaration for candidate in one.candidates}
-        refusal = find_refusal(model, one.candidates, places)
-        if refusal is not None:
-            left[name] = refusal
-            continue
-        tuned[name] = declaration
-        ranges |= places
+        else:
+            declaration = to_tunable(after, name, one)
+            places = {each.name: declaration for each in one.candidates}
+            refusal = find_refusal(model, one.candidates, places)
+            if refusal is None:
+                tuned[name] = declaration
+                ranges |= places
+            else:
+                left[name] = refusal
     found = TunedBuild(model, after, tuned, ranges, left, given)
     found.register_rest(hyperparameters)
     for scopes in ("active_scopes", "inactive_scopes"):
