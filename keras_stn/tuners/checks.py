@@ -59,7 +59,7 @@ def check_objective(objective, logs):
         return
     known = ", ".join(name for name in logs if not name.endswith("_scale"))
     raise errors.FatalValueError(
-        "`objective` must be one of the logs of an epoch, such as 'val_loss'. "
+        "`objective` must be in the logs of each epoch, as 'val_loss' is. "
         f"There are: {known}. Received: objective={objective.name!r}"
     )
 
