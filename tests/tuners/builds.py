@@ -1,7 +1,12 @@
 """Functions of `hp` that tests of the tuner search."""
 
+import csv
+import pathlib
+
 import keras
 import numpy as np
+
+import keras_stn as stn
 
 BATCH = 16
 
@@ -74,3 +79,26 @@ def with_scopes(hp):
 def without_tunable(hp):
     """Nothing can be tuned during training."""
     return dense(keras.layers.Dense(hp.Int("units", 2, 4)))
+
+
+def search(build, folder, epochs=2, **kwargs):
+    """A tuner that has searched in a folder."""
+    # Shorter cycles are traced sooner.
+    options = {"overwrite": True, "seed": 1, "train_steps": 1} | kwargs
+    tuner = stn.SelfTuner(build, directory=folder, **options)
+    data = draw_data()
+    tuner.search(
+        *data,
+        validation_data=data,
+        batch_size=BATCH,
+        epochs=epochs,
+        verbose=0,
+    )
+    return tuner
+
+
+def read_schedule(tuner, trial):
+    """The rows of a trial's schedule."""
+    folder = pathlib.Path(tuner.get_trial_dir(trial.trial_id))
+    with open(folder / "schedule.csv") as file:
+        return [*csv.DictReader(file)]

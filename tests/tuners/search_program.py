@@ -56,7 +56,8 @@ def main(folder, epoch=0, replicas=0):
     folder, epoch, replicas = pathlib.Path(folder), int(epoch), int(replicas)
     tuner = stn.SelfTuner(
         builds.with_learning_rate,
-        max_trials=3,
+        max_trials=2,
+        train_steps=1,
         directory=folder,
         seed=1,
         distribution_strategy=make_strategy(replicas) if replicas else None,
@@ -69,14 +70,14 @@ def main(folder, epoch=0, replicas=0):
         *data,
         validation_data=data,
         batch_size=builds.BATCH,
-        epochs=4,
+        epochs=3,
         verbose=0,
         callbacks=callbacks,
     )
     if "tuner" in os.environ.get("KERASTUNER_TUNER_ID", ""):
         return
     for trial, hp in zip(
-        tuner.oracle.get_best_trials(3), tuner.get_best_hyperparameters(3)
+        tuner.oracle.get_best_trials(2), tuner.get_best_hyperparameters(2)
     ):
         values = {name: hp.get(name) for name in sorted(hp.values)}
         print(trial.trial_id, trial.status, trial.score, values)
