@@ -51,6 +51,14 @@ NEEDS = {
     "self_tuning": KERAS_TUNER,
 }
 USUAL = ("random", "bayesian", "self_tuning")
+# What one label of self-tuning must agree in.
+SELF_TUNING = (
+    "hyper_learning_rate",
+    "train_steps",
+    "groups",
+    "warmup_epochs",
+    "start",
+)
 # Runs that differ in these belong together all the same.
 FREE = (
     "budget",
@@ -62,19 +70,7 @@ FREE = (
     "only",
     "report",
     "label",
-    "hyper_learning_rate",
-    "train_steps",
-    "groups",
-    "warmup_epochs",
-    "start",
-)
-# What one label of self-tuning must agree in.
-SELF_TUNING = (
-    "hyper_learning_rate",
-    "train_steps",
-    "groups",
-    "warmup_epochs",
-    "start",
+    *SELF_TUNING,
 )
 
 

@@ -33,12 +33,14 @@ class RacingModel(keras_tuner.HyperModel):
     def build(self, hp):
         return self.problem.build(hp)
 
-    def fit(self, hp, model, **options):
+    def train(self, model, values, options):
+        """Trains a network by what KerasTuner passes to `fit`."""
         options.pop("verbose", None)
         options.setdefault("epochs", self.problem.epochs)
-        history = train(
-            model, dict(hp.values), self.recorder, self.data, **options
-        )
+        return train(model, values, self.recorder, self.data, **options)
+
+    def fit(self, hp, model, **options):
+        history = self.train(model, dict(hp.values), options)
         if self.recorder.clock.is_over:
             raise BudgetSpent("The budget is spent.")
         return history

@@ -4,7 +4,6 @@ import keras
 import keras_tuner
 from race_keras_tuner import RacingModel
 from race_problems import MONITOR
-from race_recorder import train
 
 import keras_stn as stn
 
@@ -13,14 +12,7 @@ class SelfTuningRacer(RacingModel):
     """The same `build(hp)`, whose values are known after the training."""
 
     def fit(self, hp, model, **options):
-        options.pop("verbose", None)
-        return train(
-            model,
-            model.hyperparameter_values,
-            self.recorder,
-            self.data,
-            **{"epochs": self.problem.epochs, **options},
-        )
+        return self.train(model, model.hyperparameter_values, options)
 
 
 def run_self_tuning(problem, recorder, data, seed, folder, arguments):

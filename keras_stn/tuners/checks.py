@@ -4,6 +4,7 @@ import keras
 import keras_tuner
 from keras.src.utils import io_utils
 from keras_tuner import errors
+from keras_tuner.engine.trial import TrialStatus
 
 # Ways to say what to tune and validate on.
 VALIDATION = ("validation_data", "validation_split", "tuning_data")
@@ -78,7 +79,7 @@ def check_nan(trial, epoch, best):
 
 def check_completed(best_trials):
     """Raises a sentence if no trial of a search was completed."""
-    if best_trials and best_trials[0].status != "COMPLETED":
+    if best_trials and best_trials[0].status != TrialStatus.COMPLETED:
         raise RuntimeError(
             "No trial could be completed. The last line says what the first "
             f"of them met:\n{best_trials[0].message}"

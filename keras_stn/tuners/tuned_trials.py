@@ -11,6 +11,7 @@ from keras_stn.callbacks.backup_and_restore import BackupAndRestore
 from keras_stn.callbacks.schedule_logger import ScheduleLogger
 from keras_stn.models.self_tuning_model import SelfTuningModel
 from keras_stn.plotting import plot_schedule
+from keras_stn.plotting.picture_file import PictureFile
 from keras_stn.tuners import checks
 from keras_stn.tuners.planned_rate import PlannedRate
 from keras_stn.tuners.trial_record import PICTURE
@@ -123,4 +124,5 @@ def draw(record):
         return
     if importlib.util.find_spec("matplotlib") is None:
         return
-    plot_schedule(record.path(SCHEDULE)).savefig(record.path(PICTURE))
+    figure = plot_schedule(record.path(SCHEDULE))
+    PictureFile(record.path(PICTURE)).show(figure)

@@ -55,12 +55,11 @@ def test_hyperband_goes_on_with_the_networks_of_earlier_rounds(tmp_path):
     assert continued
     for trial in continued:
         earlier = trials[trial.hyperparameters.get("tuner/trial_id")]
-        end = read_schedule(found, earlier)[-1]
         start = read_schedule(found, trial)[0]
         assert float(start["dropout"]) == pytest.approx(
             found._record(earlier.trial_id).read()["values"]["dropout"]
         )
-        assert int(end["epoch"]) >= 0
+        assert float(start["dropout"]) != 0.2, "it began anew"
 
 
 def test_a_hypermodel_with_its_own_fit_keeps_it(tmp_path):
@@ -159,7 +158,7 @@ def test_only_what_was_declared_beforehand_is_tuned_if_so_asked(tmp_path):
     )
     best = found.get_best_hyperparameters(1)[0]
     assert 1e-3 <= best.get("learning_rate") <= 1e-2
-    assert best.get("dropout") == 0.2 if "dropout" in best else True
+    assert best.get("dropout") == 0.2
     assert found._space.tuned == {}
 
 
