@@ -10,7 +10,10 @@ if keras.config.backend() == "tensorflow":
     from keras_stn.backend.tensorflow import compiled
     from keras_stn.backend.tensorflow import copies
     from keras_stn.backend.tensorflow import distribute
+    from keras_stn.backend.tensorflow import draw_rows
+    from keras_stn.backend.tensorflow import first_leaf
     from keras_stn.backend.tensorflow import gradients
+    from keras_stn.backend.tensorflow import place_in_batch
     from keras_stn.backend.tensorflow import random_segments
     from keras_stn.backend.tensorflow import read_all
     from keras_stn.backend.tensorflow import read_out

@@ -1,5 +1,6 @@
 """Gradients, replicas and data streams in TensorFlow."""
 
+import math
 import zlib
 
 import keras
@@ -69,6 +70,82 @@ def stateless_normal(key, counter):
     uniform = tf.cast(tf.bitwise.right_shift(bits, 8), "float32") / 2**24
     radius = tf.sqrt(-2 * tf.math.log(1 - uniform[0]))
     return radius * tf.cos(2 * np.pi * uniform[1])
+
+
+def draw_rows(name, shape, first, seed, dtype, minval=None, maxval=None):
+    """Draws some rows of what `keras.random` would draw for more of them.
+
+    Philox numbers its blocks of 128 bits, so drawing may begin at any.
+
+    Args:
+        name: `"uniform"`, `"normal"` or `"randint"`.
+        shape: Tuple of integers, the rows' number and shape.
+        first: Integer or scalar tensor, how many rows come before.
+        seed: A `keras.random.SeedGenerator`.
+        dtype: String, the dtype of the result.
+        minval: Integer, the lowest, for `"randint"`.
+        maxval: Integer, one above the highest, for `"randint"`.
+
+    Returns:
+        Tensor of the given shape.
+    """
+    # As `keras.random` makes TensorFlow's seed of its own.
+    state = tf.math.floormod(seed.next(), tf.int32.max - 1)
+    key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(
+        seed=tf.cast(state, "int32")
+    )
+    row = math.prod(shape[1:])
+    begin = tf.cast(first, "int64") * row
+    block = 2 if dtype == "float64" else 4
+    skipped = tf.stack([begin // block, tf.constant(0, "int64")])
+    counter = tf.bitcast(tf.bitcast(counter, "int64") + skipped, "uint64")
+    # Where a row may begin within a block, the block's numbers before it are
+    # drawn as well.
+    is_aligned = isinstance(row, int) and row % block == 0
+    size = shape[0] * row
+    arguments = {
+        "shape": tf.stack([size if is_aligned else size + block - 1]),
+        "key": key,
+        "counter": counter,
+        "alg": tf.random.Algorithm.AUTO_SELECT.value,
+    }
+    if name == "randint":
+        numbers = tf.raw_ops.StatelessRandomUniformIntV2(
+            minval=tf.cast(minval, dtype),
+            maxval=tf.cast(maxval, dtype),
+            **arguments,
+        )
+    elif name == "normal":
+        numbers = tf.raw_ops.StatelessRandomNormalV2(dtype=dtype, **arguments)
+    else:
+        numbers = tf.raw_ops.StatelessRandomUniformV2(dtype=dtype, **arguments)
+    if not is_aligned:
+        numbers = tf.slice(numbers, [begin % block], [size])
+    return tf.reshape(numbers, shape)
+
+
+def place_in_batch(size, sizes):
+    """Where a replica's examples are in the batch of all replicas.
+
+    Args:
+        size: Integer, how many examples this replica has.
+        sizes: Tuple of integers, how many each replica of this process has.
+
+    Returns:
+        A pair of how many examples come before them and how many there are
+        on all replicas, integers or scalar tensors.
+    """
+    index, replicas = replica()
+    if replicas == 1:
+        return 0, size
+    if len(sizes) == replicas:
+        starts = [sum(sizes[:i]) for i in range(replicas)]
+        return tf.constant(starts)[index], sum(sizes)
+    # Other processes may have more or fewer.
+    everywhere = sum_over_replicas(size * tf.one_hot(index, replicas))
+    everywhere = tf.cast(tf.round(everywhere), "int32")
+    first = tf.reduce_sum(tf.where(tf.range(replicas) < index, everywhere, 0))
+    return first, tf.reduce_sum(everywhere)
 
 
 def sum_over_replicas(tensor):
@@ -195,15 +272,20 @@ def batch_sizes(batches, strategy):
         strategy: The `tf.distribute.Strategy` that they are distributed by.
 
     Returns:
-        Tuple of integers.
+        Tuple of one tuple a batch, of one integer a replica.
     """
     return tuple(
-        tensor.shape[0]
-        for batch in batches
-        for tensor in strategy.experimental_local_results(
-            next(leaf for leaf in keras.tree.flatten(batch) if leaf is not None)
+        tuple(
+            tensor.shape[0]
+            for tensor in strategy.experimental_local_results(first_leaf(batch))
         )
+        for batch in batches
     )
+
+
+def first_leaf(batch):
+    """The first tensor of a nested structure."""
+    return next(leaf for leaf in keras.tree.flatten(batch) if leaf is not None)
 
 
 def copies(variable):

@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_stn import backend
+from keras_stn.hyperparameters.batch_part import current_part
 from keras_stn.hyperparameters.sample import Sample
 from keras_stn.hyperparameters.transforms import constrain
 from keras_stn.hyperparameters.transforms import inverse_softplus
@@ -128,18 +129,19 @@ class HyperparameterSpace(keras.layers.Layer):
         Returns:
             Float tensor of shape `(groups, n)`.
         """
-        # All replicas draw for all of them and keep their own rows, so that
-        # their perturbations differ.
+        # All replicas draw for the whole batch and keep the rows of their own
+        # examples.
         replica, replicas = backend.replica()
+        part = current_part()
+        total, rows = groups * replicas, replica * groups + ops.arange(groups)
+        if part is not None:
+            total, rows = part.groups, part.group_indices()
         noise = keras.random.normal(
-            (groups * replicas, len(self)),
-            dtype="float32",
-            seed=self.seed_generator,
+            (total, len(self)), dtype="float32", seed=self.seed_generator
         )
         if replicas == 1:
             return noise
-        noise = self._share(noise)
-        return noise[replica * groups : (replica + 1) * groups]
+        return ops.take(self._share(noise), rows, axis=0)
 
     def _share(self, noise):
         """Gives the columns that are not per example their first row."""

@@ -1,5 +1,6 @@
 import contextlib
 import math
+from itertools import zip_longest
 
 import keras
 from keras import ops
@@ -7,6 +8,9 @@ from keras import ops
 from keras_stn import backend
 from keras_stn.hypergradients import best_response
 from keras_stn.hypergradients import guarded_update
+from keras_stn.hyperparameters.batch_part import BatchPart
+from keras_stn.hyperparameters.batch_part import current_part
+from keras_stn.hyperparameters.batch_part import entered_part
 from keras_stn.hyperparameters.step import Step
 from keras_stn.hyperparameters.step import current_step
 from keras_stn.hyperparameters.step import entered
@@ -48,6 +52,8 @@ class AlternatingSteps:
                 )
                 if sizes not in functions:
                     functions[sizes] = self._make_function(self.train_step)
+                # Where the function is traced, replicas need to know them.
+                self._batch_sizes = sizes
                 logs = functions[sizes](iter((data,)))
             return logs
 
@@ -68,13 +74,30 @@ class AlternatingSteps:
         Returns:
             Dictionary of logs.
         """
-        for batch in data.training:
-            logs = self.weight_step(batch)
+        training_sizes, tuning_sizes = self._batch_sizes or ((), ())
+        for batch, sizes in zip_longest(data.training, training_sizes):
+            with self._part_entered(batch, sizes):
+                logs = self.weight_step(batch)
         for i, batch in enumerate(data.tuning):
             if data.restarts:
                 self.streams.reset("tuning", where=data.restarts[i])
-            self.tuning_step(batch)
+            with self._part_entered(batch, tuning_sizes and tuning_sizes[i]):
+                self.tuning_step(batch)
         return {**logs, **self.tuning_logs()}
+
+    def _part_entered(self, batch, sizes):
+        """Knows which part of a batch this replica has, where it has one.
+
+        Args:
+            batch: This replica's batch.
+            sizes: Tuple of integers, the sizes of the batches of this
+                process's replicas, or empty where all are taken to be equal.
+        """
+        size = backend.first_leaf(batch).shape[0]
+        _, replicas = backend.replica()
+        if replicas == 1 or size is None:
+            return contextlib.nullcontext()
+        return entered_part(BatchPart(size, sizes or (size,), self.groups))
 
     @contextlib.contextmanager
     def _entered(self, kind):
@@ -192,6 +215,9 @@ class AlternatingSteps:
                     step.mixes, y, y_pred, sample_weight, self.loss
                 )
                 step.has_mixed_labels = True
+            part = current_part()
+            if part is not None and not sums_over_examples(self.loss):
+                y_pred = part.weigh(y_pred)
             loss = super().compute_loss(x, y, y_pred, sample_weight, training)
             step.copies = 1
         # Where the last batch leaves a replica nothing, Keras returns an
@@ -233,3 +259,11 @@ class AlternatingSteps:
         super().reset_metrics()
         for tracker in vars(self._trackers).values():
             tracker.reset_state()
+
+
+def sums_over_examples(loss):
+    """Whether a loss, or one of several, is a sum rather than a mean."""
+    return any(
+        getattr(one, "reduction", None) == "sum"
+        for one in keras.tree.flatten(loss)
+    )

@@ -6,6 +6,8 @@ from keras import ops
 from keras_stn import backend
 from keras_stn.hyperparameters import HyperparameterSpace
 from keras_stn.hyperparameters import hyperparameter
+from keras_stn.hyperparameters.batch_part import current_part
+from keras_stn.hyperparameters.divisor import largest_divisor
 from keras_stn.hyperparameters.space import unique
 from keras_stn.hyperparameters.step import current_step
 from keras_stn.layers.hyper_layer import find_declarations
@@ -23,7 +25,6 @@ from keras_stn.models.conversion import Conversion
 from keras_stn.models.fit_callbacks import TuningSchedule
 from keras_stn.models.fit_callbacks import with_own_callbacks
 from keras_stn.models.fit_data import make_cycles
-from keras_stn.models.groups import largest_divisor
 from keras_stn.models.model_saving import ModelSaving
 from keras_stn.models.resumable_callbacks import only_reading_if_replaying
 from keras_stn.models.resumable_callbacks import resumable
@@ -114,6 +115,7 @@ class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
         )
         self.hyper_optimizer = None
         self.scale_optimizer = None
+        self._batch_sizes = None
         if hasattr(network, "output_names"):
             self.output_names = network.output_names
         if network.built:
@@ -229,6 +231,9 @@ class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
         size = leaf.shape[0]
         if size is None:
             size = ops.shape(leaf)[0]
+        part = current_part()
+        if part is not None and part.size == size:
+            return part.num_rows
         if self.groups is None:
             return size
         # `groups` counts over all replicas, as the batch does.

@@ -1,6 +1,6 @@
 """Trains on two devices, in a process that `distribution_test.py` starts.
 
-    python -m tests.models.distribution_program FOLDER
+    python -m tests.models.distribution_program FOLDER CASE ...
 
 Each case runs in a process of its own, as a failed collective operation leaves
 its process unusable. A case returns a dictionary of arrays, which go to
@@ -127,9 +127,9 @@ def fit(model, examples=32, **kwargs):
 
 
 @functools.cache
-def mirrored():
+def mirrored(devices=2):
     # One object: two of them would number their collective operations alike.
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(devices)])
 
 
 def state(model):
@@ -288,20 +288,72 @@ def loss_side(folder):
     return results
 
 
+def rate(name):
+    return stn.Float(name, 0.0, 0.9, default=0.3)
+
+
+def make_random():
+    """Every kind of random numbers: of pixels, images, steps and weights."""
+    layers = stn.layers
+    return keras.Sequential(
+        [
+            keras.Input((6, 6, 2)),
+            layers.RandomBrightness(rate("brightness"), value_range=(0, 1)),
+            layers.RandomCutout(1, stn.Int("length", 0, 4, default=2)),
+            layers.HyperConv2D(3, 3, activation="relu"),
+            layers.SpatialDropout2D(rate("maps")),
+            keras.layers.Reshape((4, 12)),
+            layers.GaussianNoise(rate("noise")),
+            layers.HyperLSTM(
+                4,
+                dropout=rate("lstm"),
+                recurrent_dropout=rate("state"),
+                recurrent_dropconnect=rate("weights"),
+            ),
+            layers.Dropout(rate("dropout")),
+            layers.HyperDense(3),
+        ]
+    )
+
+
+def random_layers(strategy):
+    """Training batches of 8 and 6, tuning batches of 6.
+
+    Four devices get unequal parts of the 6, and groups lie on two devices.
+    """
+    model = make_model(strategy, make_random)
+    tuning_data = make_dataset(X_VAL[:6], Y_VAL[:6])
+    logs = fit(model, 14, tuning_data=tuning_data, epochs=3)
+    return prefixed("logs", logs) | prefixed("state", state(model))
+
+
+def random_on_one(folder):
+    return random_layers(tf.distribute.get_strategy())
+
+
+def random_on_two(folder):
+    return random_layers(mirrored())
+
+
+def random_on_four(folder):
+    return random_layers(mirrored(4))
+
+
 def run(case, folder):
     # TensorFlow sometimes waits for up to a minute before it lets go of an
     # iterator that it tunes the speed of.
     tf.data.experimental.enable_debug_mode()
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(
-        cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+        cpu, [tf.config.LogicalDeviceConfiguration()] * 4
     )
     np.savez(folder / f"{case.__name__}.npz", **case(folder))
 
 
 def main():
     folder = pathlib.Path(sys.argv[1])
-    for case in (one_and_two_devices, uneven, subclassed, loss_side):
+    for name in sys.argv[2:]:
+        case = globals()[name]
         # TensorFlow may be forked as long as it has been imported only, which
         # takes as long as a case.
         process = os.fork()
@@ -317,7 +369,7 @@ def main():
             # The threads of two devices may outlive the interpreter.
             os._exit(status)
         if os.waitpid(process, 0)[1]:
-            sys.exit(f"The case {case.__name__!r} failed.")
+            sys.exit(f"The case {name!r} failed.")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,16 @@ from tests.programs import run_program
 def folder(tmp_path_factory):
     """What the cases have written, which a program runs one by one."""
     folder = tmp_path_factory.mktemp("distribution")
-    run_program(distribution_program, folder)
+    run_program(
+        distribution_program,
+        folder,
+        "one_and_two_devices",
+        "uneven",
+        "subclassed",
+        "loss_side",
+        "random_on_one",
+        "random_on_two",
+    )
     return folder
 
 
@@ -184,3 +193,16 @@ def test_training_on_two_devices_ends_at_averaged_hyperparameters(loss_side):
 def test_mixing_layers_train_on_two_devices(loss_side):
     logs = part(loss_side, "mixed/logs")
     assert np.isfinite(logs["loss"]) and logs["skipped_tuning_steps"] == 0
+
+
+def test_two_devices_draw_as_one(folder):
+    one = read(folder / "random_on_one.npz")
+    assert len(set(part(one, "logs")["loss"])) == 3
+    assert_close(read(folder / "random_on_two.npz"), one, 1e-4)
+
+
+@pytest.mark.slow
+def test_four_devices_draw_as_one(folder):
+    run_program(distribution_program, folder, "random_on_four")
+    one = read(folder / "random_on_one.npz")
+    assert_close(read(folder / "random_on_four.npz"), one, 1e-4)

@@ -9,9 +9,9 @@ from keras import ops
 import keras_stn as stn
 from keras_stn.hypergradients import best_response
 from keras_stn.hyperparameters import HyperparameterSpace
+from keras_stn.hyperparameters.divisor import largest_divisor
 from keras_stn.layers.hyper_layer import HyperLayer
 from keras_stn.models.alternation import Cycle
-from keras_stn.models.groups import largest_divisor
 
 CLASSES = 3
 

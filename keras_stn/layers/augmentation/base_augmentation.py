@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_stn import random
 from keras_stn.hyperparameters import hyperparameter
 from keras_stn.hyperparameters.hyperparameter import HyperParameter
 from keras_stn.hyperparameters.hyperparameter import check_range
@@ -193,7 +194,7 @@ class BaseAugmentation(HyperLayer):
             Tensor of shape `(batch_size, 1, ...)`.
         """
         shape = (ops.shape(images)[0],) + (1,) * (len(images.shape) - 1)
-        share = keras.random.uniform(
+        share = random.uniform(
             shape, dtype=images.dtype, seed=self.seed_generator
         )
         return lower + (upper - lower) * share

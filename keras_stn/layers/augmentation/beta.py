@@ -4,8 +4,9 @@ TensorFlow's own have no kernel in XLA. These are made of normal and uniform
 numbers alone.
 """
 
-import keras
 from keras import ops
+
+from keras_stn import random
 
 # Below it almost all numbers are 0 or 1 as it is.
 MIN_ALPHA = 1e-4
@@ -51,9 +52,9 @@ def log_gamma(alpha, seed):
         [Naesseth et al., 2017](https://arxiv.org/abs/1610.05683).
     """
     size = ops.shape(alpha)[0]
-    normal = keras.random.normal((NUM_PROPOSALS, size), seed=seed)
-    uniform = draw_uniform((NUM_PROPOSALS, size), seed)
-    boosts = draw_uniform((BOOST, size), seed)
+    normal = ops.transpose(random.normal((size, NUM_PROPOSALS), seed=seed))
+    uniform = draw_uniform(size, NUM_PROPOSALS, seed)
+    boosts = draw_uniform(size, BOOST, seed)
     d = alpha + BOOST - 1 / 3
     c = 1 / ops.sqrt(9 * d)
     root = 1 + c * normal
@@ -71,6 +72,7 @@ def log_gamma(alpha, seed):
     return outcome
 
 
-def draw_uniform(shape, seed):
-    """Uniform numbers that have a logarithm."""
-    return ops.maximum(keras.random.uniform(shape, seed=seed), 1e-30)
+def draw_uniform(size, count, seed):
+    """Uniform numbers that have a logarithm, `count` for each of `size`."""
+    numbers = random.uniform((size, count), seed=seed)
+    return ops.maximum(ops.transpose(numbers), 1e-30)

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_stn import random
 from keras_stn.hyperparameters import hyperparameter
 from keras_stn.layers.augmentation.beta import symmetric_beta
 from keras_stn.layers.augmentation.mixing_layer import MixingLayer
@@ -104,7 +105,7 @@ class CutMix(MixingLayer):
         return ops.where(mask, others, images), 1 - area
 
     def _uniform(self, shape):
-        return keras.random.uniform(shape, seed=self.seed_generator)
+        return random.uniform(shape, seed=self.seed_generator)
 
     def get_config(self):
         return {

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 
+from keras_stn import random
 from keras_stn.hyperparameters.step import current_step
 from keras_stn.layers.hyper_layer import HyperLayer
 from keras_stn.layers.ordinary import only_in_training
@@ -62,7 +63,7 @@ class MixingLayer(HyperLayer):
         size = ops.shape(images)[0]
         # A permutation, in a way that XLA compiles.
         partners = ops.argsort(
-            keras.random.uniform((size,), seed=self.seed_generator)
+            random.uniform((size,), seed=self.seed_generator)
         )
         others = ops.take(images, partners, axis=0)
         mixed, weights = self.mix(images, others, hyperparameters)

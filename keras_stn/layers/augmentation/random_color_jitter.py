@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_stn import random
 from keras_stn.hyperparameters import hyperparameter
 from keras_stn.layers.augmentation.color import adjust_colors
 from keras_stn.layers.augmentation.color_augmentation import ColorAugmentation
@@ -118,7 +119,7 @@ class RandomColorJitter(ColorAugmentation):
         }
         if self.random_order and len(self.jitters) > 1:
             shape = (ops.shape(images)[0], len(self.jitters))
-            ranks = keras.random.uniform(shape, seed=self.seed_generator)
+            ranks = random.uniform(shape, seed=self.seed_generator)
             transformation["order"] = ops.argsort(ranks, axis=1)
         return transformation
 

@@ -3,6 +3,7 @@ import math
 import keras
 from keras import ops
 
+from keras_stn import random
 from keras_stn.hyperparameters import hyperparameter
 from keras_stn.hyperparameters.hyperparameter import HyperParameter
 from keras_stn.hyperparameters.hyperparameter import check_range
@@ -125,7 +126,7 @@ class RandomCutout(BaseAugmentation):
     def get_random_transformation(self, images, hyperparameters=None):
         shape = ops.shape(images)
         centres = {
-            name: keras.random.randint(
+            name: random.randint(
                 (shape[0], self.max_holes),
                 0,
                 shape[axis],

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_stn import random
 from keras_stn.hyperparameters import hyperparameter
 from keras_stn.hyperparameters.hyperparameter import HyperParameter
 from keras_stn.hyperparameters.hyperparameter import is_number
@@ -99,7 +100,7 @@ class RandomGaussianBlur(ValueRangeAugmentation):
         lower, upper = self.bounds(self.factor, images, hyperparameters)
         probability = self.uniform(images, lower, upper)
         is_blurred = self.uniform(images, 0.0, 1.0) < probability
-        share = keras.random.uniform(
+        share = random.uniform(
             (ops.shape(images)[0], 2),
             dtype=images.dtype,
             seed=self.seed_generator,

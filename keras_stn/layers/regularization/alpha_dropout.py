@@ -61,9 +61,7 @@ class AlphaDropout(BaseDropout, keras.layers.AlphaDropout):
         # As in other dropouts: the mask has no derivative, nor has the map
         # that makes up for it.
         rate = ops.stop_gradient(ops.convert_to_tensor(strength, wide))
-        noise = keras.random.uniform(
-            self.get_noise_shape(inputs), seed=self.seed_generator
-        )
+        noise = self.draw_noise(inputs, keras.config.floatx())
         is_kept = noise >= ops.cast(rate, noise.dtype)
         # A rate of 1 drops everything: there the factor must stay finite.
         keep = ops.maximum(1 - rate, keras.config.epsilon())

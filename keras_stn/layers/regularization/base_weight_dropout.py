@@ -1,6 +1,9 @@
+import functools
+
 import keras
 from keras import ops
 
+from keras_stn import random
 from keras_stn.hyperparameters import hyperparameter
 from keras_stn.hyperparameters.hyperparameter import HyperParameter
 from keras_stn.layers.hyper_layer import HyperLayer
@@ -85,15 +88,16 @@ class BaseWeightDropout(HyperLayer):
         rates = ops.convert_to_tensor(
             self.resolve_groups(self.rate, hyperparameters, dtype=dtype), dtype
         )
-        groups = -1
+        groups, draw = -1, functools.partial(random.uniform, by_group=True)
         if not self.has_group_axis:
-            rates, groups = ops.ravel(rates)[:1], 1
+            rates, groups, draw = ops.ravel(rates)[:1], 1, keras.random.uniform
         rates = ops.reshape(rates, (groups,) + (1,) * len(shape))
         return draw_factors(
             (ops.shape(rates)[0], *shape),
             rates,
             self.compute_dtype,
             self.seed_generator,
+            draw,
         )
 
     def to_keras(self, values):

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_stn import random
 from keras_stn.layers.regularization.tunable_strength import TunableStrength
 
 
@@ -13,14 +14,25 @@ class BaseDropout(TunableStrength):
         rate = ops.stop_gradient(
             ops.convert_to_tensor(strength, self.compute_dtype)
         )
-        noise = keras.random.uniform(
-            self.get_noise_shape(inputs),
-            dtype=self.compute_dtype,
-            seed=self.seed_generator,
-        )
+        noise = self.draw_noise(inputs, self.compute_dtype)
         # A rate of 1 drops everything: there the factor must stay finite.
         keep = ops.maximum(1 - rate, keras.config.epsilon())
         return ops.where(noise >= rate, inputs / keep, 0)
+
+    def draw_noise(self, inputs, dtype):
+        """Draws what the mask is made of, between 0 and 1.
+
+        Args:
+            inputs: Tensor of shape `(batch_size, ...)`.
+            dtype: The dtype of the result.
+
+        Returns:
+            Tensor that broadcasts against `inputs`.
+        """
+        shape = self.get_noise_shape(inputs)
+        is_shared = self.noise_shape and self.noise_shape[0] == 1
+        draw = keras.random.uniform if is_shared else random.uniform
+        return draw(shape, dtype=dtype, seed=self.seed_generator)
 
     def get_noise_shape(self, inputs):
         """The shape of the mask."""
@@ -74,7 +86,7 @@ class Dropout(BaseDropout, keras.layers.Dropout):
         super().__init__(rate, noise_shape=noise_shape, seed=seed, **kwargs)
 
 
-def draw_factors(shape, rate, dtype, seed):
+def draw_factors(shape, rate, dtype, seed, draw=random.uniform):
     """Draws what dropout multiplies by.
 
     Args:
@@ -82,6 +94,8 @@ def draw_factors(shape, rate, dtype, seed):
         rate: Number, or tensor that broadcasts against the mask.
         dtype: The dtype of the result.
         seed: A `keras.random.SeedGenerator`.
+        draw: Callable that draws the noise, as `keras.random.uniform` does;
+            by default for a mask whose first axis counts examples.
 
     Returns:
         Tensor: 0 where something is dropped and `1 / (1 - rate)` elsewhere.
@@ -90,7 +104,7 @@ def draw_factors(shape, rate, dtype, seed):
     # larger than they.
     wide = keras.backend.result_type(dtype, "float32")
     rate = ops.stop_gradient(ops.convert_to_tensor(rate, wide))
-    noise = keras.random.uniform(shape, dtype=wide, seed=seed)
+    noise = draw(shape, dtype=wide, seed=seed)
     # A rate of 1 drops everything: there the factor must stay finite.
     keep = ops.maximum(1 - rate, keras.config.epsilon())
     return ops.cast(ops.where(noise >= rate, 1 / keep, 0), dtype)

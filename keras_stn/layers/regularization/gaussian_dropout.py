@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_stn import random
 from keras_stn.layers.regularization.tunable_strength import TunableStrength
 
 
@@ -41,7 +42,7 @@ class GaussianDropout(TunableStrength, keras.layers.GaussianDropout):
     def regularize(self, inputs, strength):
         strength = ops.convert_to_tensor(strength, self.compute_dtype)
         keep = ops.maximum(1 - strength, keras.config.epsilon())
-        noise = keras.random.normal(
+        noise = random.normal(
             ops.shape(inputs),
             dtype=self.compute_dtype,
             seed=self.seed_generator,

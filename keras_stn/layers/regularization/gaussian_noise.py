@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_stn import random
 from keras_stn.layers.regularization.tunable_strength import TunableStrength
 
 
@@ -40,7 +41,7 @@ class GaussianNoise(TunableStrength, keras.layers.GaussianNoise):
         super().__init__(stddev, seed=seed, **kwargs)
 
     def regularize(self, inputs, strength):
-        noise = keras.random.normal(
+        noise = random.normal(
             ops.shape(inputs),
             dtype=self.compute_dtype,
             seed=self.seed_generator,
