@@ -1,7 +1,9 @@
 from keras_stn import backend
 
 
-def best_response(space, loss_function, groups, perturb, entropy_weight):
+def best_response(
+    space, loss_function, groups, perturb, entropy_weight, loss_scale=None
+):
     """The gradient of the tuning objective through the best response.
 
     The objective is the expected loss on tuning data under the perturbation,
@@ -20,6 +22,9 @@ def best_response(space, loss_function, groups, perturb, entropy_weight):
         perturb: Boolean. If `False`, the scales are fixed: the loss is taken
             at λ itself, without the entropy.
         entropy_weight: Float, τ.
+        loss_scale: Scalar tensor, by how much the objective is larger while
+            it is differentiated, lest gradients vanish in half precision; or
+            `None`.
 
     Returns:
         Tuple of the loss, the objective, and a list of its gradients with
@@ -32,13 +37,16 @@ def best_response(space, loss_function, groups, perturb, entropy_weight):
     _, replicas = backend.replica()
 
     def objective():
-        loss = loss_function(space.sample(groups, perturb=perturb))
-        if not perturb:
-            return loss, loss
-        # Gradients are summed over the replicas, whose losses are divided by
-        # their number already.
-        return loss - entropy_weight * space.entropy() / replicas, loss
+        loss = value = loss_function(space.sample(groups, perturb=perturb))
+        if perturb:
+            # Gradients are summed over the replicas, whose losses are divided
+            # by their number already.
+            value = loss - entropy_weight * space.entropy() / replicas
+        scaled = value if loss_scale is None else value * loss_scale
+        return scaled, (loss, value)
 
     variables = [space.location] + [space.raw_scale] * perturb
-    (value, loss), gradients = backend.gradients(objective, variables)
+    (_, (loss, value)), gradients = backend.gradients(objective, variables)
+    if loss_scale is not None:
+        gradients = [gradient / loss_scale for gradient in gradients]
     return loss, value, gradients

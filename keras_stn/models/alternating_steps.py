@@ -165,6 +165,7 @@ class AlternatingSteps:
             groups,
             self.tune_scales,
             self.entropy_weight,
+            self._loss_scale(),
         )
         self._build_hyper_optimizers()
         optimizers = [self.hyper_optimizer, self.scale_optimizer]
@@ -174,6 +175,7 @@ class AlternatingSteps:
             objective,
             gradients,
         )
+        self._lower_loss_scale(is_finite)
         _, replicas = backend.replica()
         size = ops.shape(keras.tree.flatten(x)[0])[0]
         self._trackers.loss.update_state(
@@ -182,6 +184,34 @@ class AlternatingSteps:
         )
         self._trackers.skipped.update_state(
             ops.where(is_finite, 0.0, 1.0 / replicas)
+        )
+
+    def _loss_scale(self):
+        """What `optimizer` multiplies the loss by, or `None`.
+
+        In half precision the gradients of a tuning step take the same way as
+        those of a weight update and need the same scale.
+        """
+        optimizer = self.optimizer
+        if is_scaling(optimizer) or optimizer.loss_scale_factor is not None:
+            return optimizer.scale_loss(ops.ones(()))
+        return None
+
+    def _lower_loss_scale(self, is_finite):
+        """Halves a dynamic scale with which a gradient became infinite."""
+        if not is_scaling(self.optimizer) or not self.optimizer.built:
+            return
+        scale, counter = (
+            self.optimizer.dynamic_scale,
+            self.optimizer.step_counter,
+        )
+        lower = ops.maximum(scale / 2, 1.0)
+        backend.assign_all(
+            [scale, counter],
+            [
+                ops.where(is_finite, scale, lower),
+                ops.where(is_finite, counter, ops.zeros_like(counter)),
+            ],
         )
 
     @contextlib.contextmanager
@@ -259,6 +289,11 @@ class AlternatingSteps:
         super().reset_metrics()
         for tracker in vars(self._trackers).values():
             tracker.reset_state()
+
+
+def is_scaling(optimizer):
+    """Whether an optimizer finds a scale of the loss for half precision."""
+    return isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
 
 
 def sums_over_examples(loss):

@@ -56,13 +56,12 @@ class AlphaDropout(BaseDropout, keras.layers.AlphaDropout):
         super().__init__(rate, noise_shape=noise_shape, seed=seed, **kwargs)
 
     def regularize(self, inputs, strength):
-        # Half precision would round the factor to infinity near a rate of 1.
-        wide = keras.backend.result_type(self.compute_dtype, "float32")
         # As in other dropouts: the mask has no derivative, nor has the map
         # that makes up for it.
-        rate = ops.stop_gradient(ops.convert_to_tensor(strength, wide))
-        noise = self.draw_noise(inputs, keras.config.floatx())
-        is_kept = noise >= ops.cast(rate, noise.dtype)
+        rate = ops.stop_gradient(
+            ops.convert_to_tensor(strength, self.strength_dtype)
+        )
+        is_kept = self.draw_noise(inputs, self.strength_dtype) >= rate
         # A rate of 1 drops everything: there the factor must stay finite.
         keep = ops.maximum(1 - rate, keras.config.epsilon())
         scale = 1 / ops.sqrt(keep * (1 + rate * SATURATION**2))

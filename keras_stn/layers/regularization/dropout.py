@@ -12,12 +12,19 @@ class BaseDropout(TunableStrength):
         # The mask has no derivative, so neither has the factor that makes up
         # for it: half of a gradient would be worse than none.
         rate = ops.stop_gradient(
-            ops.convert_to_tensor(strength, self.compute_dtype)
+            ops.convert_to_tensor(strength, self.strength_dtype)
         )
-        noise = self.draw_noise(inputs, self.compute_dtype)
+        noise = self.draw_noise(inputs, self.strength_dtype)
         # A rate of 1 drops everything: there the factor must stay finite.
         keep = ops.maximum(1 - rate, keras.config.epsilon())
-        return ops.where(noise >= rate, inputs / keep, 0)
+        kept = inputs / ops.cast(keep, inputs.dtype)
+        return ops.where(noise >= rate, kept, 0)
+
+    @property
+    def strength_dtype(self):
+        # Half precision would round small rates, and the noise to steps that
+        # are larger than they.
+        return keras.backend.result_type(self.compute_dtype, "float32")
 
     def draw_noise(self, inputs, dtype):
         """Draws what the mask is made of, between 0 and 1.

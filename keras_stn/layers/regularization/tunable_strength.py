@@ -38,8 +38,15 @@ class TunableStrength(HyperLayer):
             return super().call(inputs, training=training)
         if not training:
             return inputs
-        strength = self.resolve(strength, inputs, hyperparameters)
+        strength = self.resolve(
+            strength, inputs, hyperparameters, dtype=self.strength_dtype
+        )
         return self.regularize(inputs, strength)
+
+    @property
+    def strength_dtype(self):
+        """The dtype in which `regularize` gets the strength."""
+        return self.compute_dtype
 
     def regularize(self, inputs, strength):
         """Applies the noise.

@@ -30,6 +30,14 @@ def test_drop_frequencies_match_the_rates():
     assert np.all(np.abs((y == 0).mean(1) - rates) < 5 * deviation)
 
 
+@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
+def test_small_rates_are_exact_in_half_precision(dtype):
+    layer = Dropout(rate(), seed=1, dtype=dtype)
+    y = drop(layer, np.ones((1, 200_000), "float32"), [0.002])
+    share = np.mean(y.astype("float32") == 0)
+    assert abs(share - 0.002) < 5 * np.sqrt(0.002 / 200_000)
+
+
 def test_what_is_kept_is_scaled_up_by_the_keep_probability():
     rates = np.float32([0.1, 0.5, 0.75])
     y = drop(Dropout(rate(), seed=1), np.ones((3, 200), "float32"), rates)

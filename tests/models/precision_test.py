@@ -1,0 +1,146 @@
+"""Training in half precision, and with less memory."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_stn as stn
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(16, 6, 6, 2)).astype("float32")
+Y = RNG.integers(0, 3, size=16)
+
+
+@pytest.fixture
+def policy():
+    """Sets Keras's dtype policy for a test."""
+    before = keras.config.dtype_policy()
+    yield keras.config.set_dtype_policy
+    keras.config.set_dtype_policy(before)
+
+
+def make_network():
+    return keras.Sequential(
+        [
+            keras.Input((6, 6, 2)),
+            stn.layers.HyperConv2D(4, 3, activation="relu"),
+            stn.layers.Dropout(stn.Float("dropout", 0.0, 0.9, 0.2)),
+            keras.layers.Flatten(),
+            stn.layers.HyperDense(3, dtype="float32"),
+        ]
+    )
+
+
+def make_model(network=None, optimizer=None, **kwargs):
+    keras.utils.set_random_seed(0)
+    model = stn.SelfTuningModel(network or make_network(), groups=4, **kwargs)
+    model.compile(
+        optimizer or keras.optimizers.SGD(0.1),
+        keras.losses.SparseCategoricalCrossentropy(True),
+        hyper_optimizer=keras.optimizers.SGD(1.0),
+        jit_compile=False,
+    )
+    return model
+
+
+def fit(model, batch_size=8, **kwargs):
+    return model.fit(
+        X,
+        Y,
+        batch_size=batch_size,
+        validation_data=(X, Y),
+        shuffle=False,
+        verbose=0,
+        **kwargs,
+    ).history
+
+
+def tuning_batch(weight=1.0):
+    return tuple(
+        map(ops.convert_to_tensor, (X, Y, np.full(16, weight, "float32")))
+    )
+
+
+def location(model):
+    return ops.convert_to_numpy(model.hyperparameters.location)
+
+
+def tuned_by(model, weight):
+    """How far a tuning step moves λ by a weighted loss, over the weight."""
+    model.entropy_weight = 0.0
+    model.hyper_optimizer.learning_rate = 1 / weight
+    before = location(model)
+    model.tuning_step(tuning_batch(weight))
+    return location(model) - before
+
+
+@pytest.mark.parametrize("name", ["mixed_float16", "mixed_bfloat16"])
+def test_training_in_half_precision_keeps_hyperparameters_exact(policy, name):
+    policy(name)
+    model = make_model()
+    history = fit(model, epochs=2)
+    assert np.isfinite(history["loss"]).all()
+    assert np.isfinite(history["tuning_loss"]).all()
+    assert history["dropout"][1] != history["dropout"][0]
+    for variable in model.hyperparameters.variables[:2]:
+        assert variable.dtype == "float32"
+    assert model.hyperparameters.entropy().dtype == "float32"
+
+
+def test_gradients_of_hyperparameters_do_not_vanish_in_half_precision(policy):
+    exact = make_model()
+    weights = exact.network.get_weights()
+    policy("mixed_float16")
+    half = make_model()
+    half.network.set_weights(weights)
+    expected = tuned_by(exact, 1e-6)
+    assert np.abs(expected).min() > 0
+    np.testing.assert_allclose(tuned_by(half, 1e-6), expected, rtol=0.05)
+
+
+def test_infinite_gradient_of_a_tuning_step_halves_the_scale(policy):
+    policy("mixed_float16")
+    model = make_model()
+    fit(model)
+    scale = model.optimizer.dynamic_scale
+    scale.assign(2.0**40)
+    np.testing.assert_array_equal(tuned_by(model, 1.0), [0.0])
+    assert float(scale) == 2.0**39
+    assert float(model._trackers.skipped.result()) == 1
+
+
+def test_finite_gradient_leaves_the_scale(policy):
+    policy("mixed_float16")
+    model = make_model()
+    fit(model)
+    before = float(model.optimizer.dynamic_scale)
+    assert np.abs(tuned_by(model, 1.0)).min() > 0
+    assert float(model.optimizer.dynamic_scale) == before
+
+
+def test_accumulated_gradients_are_those_of_one_batch():
+    optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
+    halves = make_model(optimizer=optimizer)
+    whole = make_model()
+    for model in (halves, whole):
+        model.network.layers[1].rate = 0.0
+        model.hyperparameters.raw_scale.assign([-100.0])
+    whole_history = fit(whole, 16, epochs=2, warmup_epochs=2)
+    history = fit(halves, 8, epochs=2, warmup_epochs=2)
+    np.testing.assert_allclose(history["loss"], whole_history["loss"], 1e-5)
+    for one, other in zip(halves.network.weights, whole.network.weights):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_hyperparameters_are_tuned_by_accumulated_gradients():
+    model = make_model()
+    optimizer = keras.optimizers.SGD(1.0, gradient_accumulation_steps=2)
+    model.compile(
+        "sgd",
+        keras.losses.SparseCategoricalCrossentropy(True),
+        hyper_optimizer=optimizer,
+        run_eagerly=True,
+    )
+    first, second = (tuned_by(model, 1.0) for _ in range(2))
+    assert not first.any() and second.all()
