@@ -17,6 +17,7 @@ if keras.config.backend() == "tensorflow":
     from keras_stn.backend.tensorflow import random_segments
     from keras_stn.backend.tensorflow import read_all
     from keras_stn.backend.tensorflow import read_out
+    from keras_stn.backend.tensorflow import recompute
     from keras_stn.backend.tensorflow import repeat
     from keras_stn.backend.tensorflow import replica
     from keras_stn.backend.tensorflow import segments

@@ -34,6 +34,18 @@ def gradients(function, variables):
     )
 
 
+def recompute(function):
+    """Makes a function compute its inner results again for its gradients.
+
+    Args:
+        function: Callable that takes tensors and returns tensors.
+
+    Returns:
+        A callable with the same arguments.
+    """
+    return tf.recompute_grad(function)
+
+
 def replica():
     """This replica's index and the number of replicas.
 

@@ -15,7 +15,7 @@ class Sample:
         self.unconstrained = unconstrained
         self.values = values
         self._columns = {h.name: i for i, h in enumerate(declarations)}
-        self._declarations = declarations
+        self.declarations = declarations
 
     @property
     def groups(self):
@@ -28,7 +28,7 @@ class Sample:
     def __getitem__(self, name):
         """The values of one hyperparameter, of shape `(G,)`, as layers use."""
         column = self._columns[name]
-        return self._declarations[column].quantize(self.values[:, column])
+        return self.declarations[column].quantize(self.values[:, column])
 
     def continuous(self, name):
         """The values of one hyperparameter before an `Int` is rounded down.
@@ -40,4 +40,4 @@ class Sample:
             Tensor of shape `(G,)`.
         """
         column = self._columns[name]
-        return self._declarations[column].limit(self.values[:, column])
+        return self.declarations[column].limit(self.values[:, column])

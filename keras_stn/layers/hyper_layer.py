@@ -60,6 +60,28 @@ class HyperLayer(keras.layers.Layer):
                 return super().__call__(*args, **kwargs)
         return super().__call__(*args, **kwargs)
 
+    # Keras asks for it inside of a `keras.RematScope`.
+    def rematerialized_call(self, layer_call, *args, **kwargs):
+        call = super().rematerialized_call(layer_call, *args, **kwargs)
+        mode = getattr(self._remat_mode, "mode", None)
+        if call is layer_call or mode == "activations":
+            return call
+        return self.rematerialize(layer_call)
+
+    def rematerialize(self, call):
+        """Makes of `call` what is computed again for the gradients.
+
+        By default it stays as it is: what draws random numbers would draw
+        others the second time.
+
+        Args:
+            call: The method `call`.
+
+        Returns:
+            A callable with the same arguments.
+        """
+        return call
+
     def received(self, hyperparameters):
         """The sample, also where Keras runs `call` without `__call__`.
 

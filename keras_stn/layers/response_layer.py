@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_stn.layers.hyper_layer import HyperLayer
+from keras_stn.layers.rematerialization import rematerialized
 from keras_stn.layers.response_initializers import independent
 from keras_stn.layers.response_initializers import silent
 from keras_stn.layers.response_penalty import ResponsePenalty
@@ -68,6 +69,9 @@ class ResponseLayer(HyperLayer):
             setattr(self, f"{name}_gate", None)
         if self.num_hyperparameters is not None:
             self._build_gates()
+
+    def rematerialize(self, call):
+        return rematerialized(self, call)
 
     def response_initializer(self, name):
         """The initializer of the response of one of the weights."""

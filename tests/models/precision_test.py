@@ -1,5 +1,7 @@
 """Training in half precision, and with less memory."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -32,9 +34,9 @@ def make_network():
     )
 
 
-def make_model(network=None, optimizer=None, **kwargs):
+def make_model(network=make_network, optimizer=None):
     keras.utils.set_random_seed(0)
-    model = stn.SelfTuningModel(network or make_network(), groups=4, **kwargs)
+    model = stn.SelfTuningModel(network(), groups=4)
     model.compile(
         optimizer or keras.optimizers.SGD(0.1),
         keras.losses.SparseCategoricalCrossentropy(True),
@@ -144,3 +146,49 @@ def test_hyperparameters_are_tuned_by_accumulated_gradients():
     )
     first, second = (tuned_by(model, 1.0) for _ in range(2))
     assert not first.any() and second.all()
+
+
+def make_rematerialized(**scope):
+    with keras.RematScope(**scope):
+        layers = [
+            stn.layers.HyperConv2D(4, 3, activation="relu", name="conv"),
+            stn.layers.Dropout(stn.Float("dropout", 0.0, 0.9, 0.2)),
+            stn.layers.HyperDense(3, dtype="float32", name="dense"),
+        ]
+    flatten = keras.layers.Flatten()
+    network = [keras.Input((6, 6, 2)), *layers[:2], flatten, layers[2]]
+    return keras.Sequential(network)
+
+
+@pytest.mark.parametrize(
+    ("name", "scope"),
+    [
+        ("float32", {"mode": "full"}),
+        ("mixed_float16", {"mode": "full"}),
+        ("float32", {"mode": "activations"}),
+        ("float32", {"mode": "list_of_layers", "layer_names": ["conv"]}),
+    ],
+    ids=str,
+)
+def test_rematerialized_network_trains_alike(policy, name, scope):
+    policy(name)
+    plain = make_model()
+    expected = fit(plain, epochs=2)
+    model = make_model(functools.partial(make_rematerialized, **scope))
+    history = fit(model, epochs=2)
+    tolerance = 1e-6 if name == "float32" else 2e-2
+    for key in expected:
+        np.testing.assert_allclose(history[key], expected[key], tolerance)
+    np.testing.assert_allclose(location(model), location(plain), tolerance)
+
+
+@pytest.mark.parametrize("mode", ["full", None])
+def test_rematerialized_layer_is_computed_again_for_gradients(mode):
+    model = make_model(functools.partial(make_rematerialized, mode=mode))
+    layer, calls = model.network.layers[0], []
+    linear = layer.linear
+    layer.linear = lambda *args: calls.append(1) or linear(*args)
+    model.run_eagerly = True
+    model.tuning_step(tuning_batch())
+    # Each time by the kernel and by its response.
+    assert len(calls) == (4 if mode else 2)
