@@ -5,6 +5,7 @@ import keras
 from keras_stn.hyperparameters.hyperparameter import MARGIN
 from keras_stn.hyperparameters.hyperparameter import HyperParameter
 from keras_stn.hyperparameters.hyperparameter import check_declaration
+from keras_stn.hyperparameters.hyperparameter import is_number
 
 
 @keras.saving.register_keras_serializable(package="keras_stn")
@@ -34,10 +35,13 @@ class Float(HyperParameter):
         per_example: Boolean. If `False`, one perturbation serves a whole
             batch, for a value that cannot differ between examples, such as
             the strength of a weight penalty.
+        size: Integer, how many values there are, for a layer that takes one
+            for each unit or channel, such as `stn.layers.Dropout`; or `None`
+            for a single number. Logs hold the mean of the values.
 
     Raises:
-        ValueError: If the range is empty, `default` lies outside it, or a
-            range with `sampling="log"` is not positive.
+        ValueError: If the range is empty, `default` lies outside it, a range
+            with `sampling="log"` is not positive, or `size` is not.
 
     Example:
 
@@ -60,10 +64,18 @@ class Float(HyperParameter):
         sampling="linear",
         scale=0.5,
         per_example=True,
+        size=None,
     ):
         check_declaration(
             name, min_value, max_value, default, sampling, scale, float
         )
+        if size is not None and not (is_number(size, int) and size >= 1):
+            raise ValueError(
+                f"`size` of the hyperparameter '{name}' must be a positive "
+                "integer, the number of its values, or `None` for one number. "
+                f"Received: size={size!r}"
+            )
+        self.size = size and int(size)
         low = -math.inf if min_value is None else float(min_value)
         high = math.inf if max_value is None else float(max_value)
         if sampling == "log" and min_value is None:
@@ -77,6 +89,10 @@ class Float(HyperParameter):
             scale=float(scale),
             per_example=bool(per_example),
         )
+
+    def get_config(self):
+        config = super().get_config()
+        return config if self.size is None else {**config, "size": self.size}
 
 
 def starting_value(min_value, max_value, default, sampling):

@@ -39,6 +39,8 @@ class HyperParameter:
 
     # The largest value is `high - step`: an `Int` spans whole steps.
     step = 0.0
+    # How many values it has, or `None` for a single number.
+    size = None
 
     def __init__(self, name, low, high, default, sampling, scale, per_example):
         self.name = name
@@ -228,6 +230,20 @@ def check_range(argument, hyperparameter, low, high):
         f"The range of `{argument}` must {rest}. Received: "
         f"{argument}={hyperparameter}"
     )
+
+
+def check_single(argument, value):
+    """Raises a sentence if one number is needed and a vector was given.
+
+    Args:
+        argument: String, the argument that it was given for.
+        value: A number or a hyperparameter.
+    """
+    if isinstance(value, HyperParameter) and value.size is not None:
+        raise ValueError(
+            f"`{argument}` is one number; give its hyperparameter no `size`. "
+            f"Received: {argument}={value}"
+        )
 
 
 def is_number(value, kind):

@@ -8,13 +8,14 @@ class Sample:
     Args:
         unconstrained: Tensor of shape `(G, n)`, what the hyper layers get.
         values: Tensor of shape `(G, n)`, the same in each one's range.
-        declarations: The `n` hyperparameters, in column order.
+        declarations: The hyperparameters, in column order. One of a size has
+            so many of the `n` columns.
     """
 
     def __init__(self, unconstrained, values, declarations):
         self.unconstrained = unconstrained
         self.values = values
-        self._columns = {h.name: i for i, h in enumerate(declarations)}
+        self._columns = places(declarations)
         self.declarations = declarations
 
     @property
@@ -26,9 +27,12 @@ class Sample:
         return name in self._columns
 
     def __getitem__(self, name):
-        """The values of one hyperparameter, of shape `(G,)`, as layers use."""
-        column = self._columns[name]
-        return self.declarations[column].quantize(self.values[:, column])
+        """The values of one hyperparameter, as layers use them.
+
+        They are of shape `(G,)`, or `(G, size)` if it has a size.
+        """
+        place, declaration = self._columns[name]
+        return declaration.quantize(self.values[:, place])
 
     def continuous(self, name):
         """The values of one hyperparameter before an `Int` is rounded down.
@@ -37,7 +41,25 @@ class Sample:
             name: String, the name of the hyperparameter.
 
         Returns:
-            Tensor of shape `(G,)`.
+            Tensor of shape `(G,)`, or `(G, size)`.
         """
-        column = self._columns[name]
-        return self.declarations[column].limit(self.values[:, column])
+        place, declaration = self._columns[name]
+        return declaration.limit(self.values[:, place])
+
+
+def places(declarations):
+    """Which columns hyperparameters have.
+
+    Args:
+        declarations: Iterable of `Float` and `Int`, in column order.
+
+    Returns:
+        Dictionary from names to pairs of an integer, or a slice if it has a
+        size, and the declaration.
+    """
+    columns, end = {}, 0
+    for declaration in declarations:
+        begin, end = end, end + (declaration.size or 1)
+        place = begin if declaration.size is None else slice(begin, end)
+        columns[declaration.name] = place, declaration
+    return columns

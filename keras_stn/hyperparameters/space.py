@@ -51,21 +51,26 @@ class HyperparameterSpace(keras.layers.Layer):
 
     def build(self, input_shape=None):
         self._make_variables(
-            [h.unconstrained_default for h in self.declarations],
-            [inverse_softplus(h.scale) for h in self.declarations],
+            [h.unconstrained_default for h in self._columns],
+            [inverse_softplus(h.scale) for h in self._columns],
         )
         self.built = True
 
+    @property
+    def _columns(self):
+        """The hyperparameter of each column."""
+        return [h for h in self.declarations for _ in range(h.size or 1)]
+
     def _make_variables(self, locations, raw_scales):
         self._is_shared = np.array(
-            [not h.per_example for h in self.declarations], bool
+            [not h.per_example for h in self._columns], bool
         )
-        self._low = [h.unconstrained_low for h in self.declarations]
-        self._high = [h.unconstrained_high for h in self.declarations]
+        self._low = [h.unconstrained_low for h in self._columns]
+        self._high = [h.unconstrained_high for h in self._columns]
         self.location, self.raw_scale = (
             self.add_weight(
                 name=name,
-                shape=(len(self.declarations),),
+                shape=(len(self),),
                 initializer=from_values(values),
                 trainable=False,
                 autocast=False,
@@ -91,7 +96,7 @@ class HyperparameterSpace(keras.layers.Layer):
         """
         known = len(self)
         self.declarations = unique([*self.declarations, *declarations])
-        new = self.declarations[known:]
+        new = self._columns[known:]
         if not new:
             return
         old = (self.location, self.raw_scale)
@@ -106,7 +111,8 @@ class HyperparameterSpace(keras.layers.Layer):
         self._tracker.lock()
 
     def __len__(self):
-        return len(self.declarations)
+        """How many numbers they are, those of a size counted one by one."""
+        return sum(h.size or 1 for h in self.declarations)
 
     @property
     def names(self):
@@ -182,10 +188,8 @@ class HyperparameterSpace(keras.layers.Layer):
         Returns:
             Tensor of the same shape; an `Int` is not rounded yet.
         """
-        kinds = [range_kind(h) for h in self.declarations]
-        ranges = np.array(
-            [h.transform_range for h in self.declarations], "float32"
-        )
+        kinds = [range_kind(h) for h in self._columns]
+        ranges = np.array([h.transform_range for h in self._columns], "float32")
         values = ops.zeros_like(unconstrained)
         for kind in dict.fromkeys(kinds):
             columns = np.array([k == kind for k in kinds])
@@ -232,21 +236,56 @@ class HyperparameterSpace(keras.layers.Layer):
         Returns:
             Dictionary of scalar tensors: `NAME` and `NAME_scale`.
         """
-        sample = self.sample(perturb=False)
-        values = {name: sample[name][0] for name in self.names}
-        scales = dict(zip(self.names, ops.unstack(self.scale, len(self))))
+        values = self.means(self.sample(perturb=False))
+        scales = self.mean_scales()
         return values | {f"{name}_scale": s for name, s in scales.items()}
+
+    def means(self, sample):
+        """What logs hold of a sample: its first row, by name.
+
+        Args:
+            sample: A `Sample`.
+
+        Returns:
+            Dictionary of scalar tensors, the mean where there is a size.
+        """
+        return {
+            h.name: ops.mean(sample[h.name][0]) if h.size else sample[h.name][0]
+            for h in self.declarations
+        }
+
+    def mean_scales(self):
+        """What logs hold of the scales, by name.
+
+        Returns:
+            Dictionary of scalar tensors, the mean where there is a size.
+        """
+        parts = [self.scale]
+        if len(self.declarations) > 1:
+            ends = np.cumsum([h.size or 1 for h in self.declarations])
+            parts = ops.split(self.scale, ends[:-1].tolist())
+        return {
+            h.name: ops.mean(part) if h.size else part[0]
+            for h, part in zip(self.declarations, parts)
+        }
 
     def values(self):
         """The current value of every hyperparameter.
 
         Returns:
-            Dictionary from names to Python numbers.
+            Dictionary from names to Python numbers, or lists of them where
+            there is a size.
         """
         sample = self.sample(perturb=False)
-        return {
-            h.name: h.to_python(ops.convert_to_numpy(sample[h.name])[0])
+        rows = {
+            h: ops.convert_to_numpy(sample[h.name])[0]
             for h in self.declarations
+        }
+        return {
+            h.name: [h.to_python(value) for value in row]
+            if h.size
+            else h.to_python(row)
+            for h, row in rows.items()
         }
 
 

@@ -14,6 +14,7 @@ from keras.src.backend.common import global_state
 
 from keras_stn.hyperparameters import hyperparameter
 from keras_stn.hyperparameters.hyperparameter import HyperParameter
+from keras_stn.hyperparameters.hyperparameter import check_single
 from keras_stn.hyperparameters.step import sampled
 from keras_stn.hyperparameters.step import value_without_sample
 from keras_stn.layers.ordinary import ordinary
@@ -44,6 +45,10 @@ class HyperLayer(keras.layers.Layer):
             return inputs * self.resolve(self.factor, inputs, hyperparameters)
     ```
     """
+
+    # Whether an argument may have a value for each unit or channel, the last
+    # axis of the inputs.
+    takes_values_per_unit = False
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -111,8 +116,13 @@ class HyperLayer(keras.layers.Layer):
 
         Returns:
             The number or the hyperparameter.
+
+        Raises:
+            ValueError: If it has a size and the layer takes one number.
         """
         value = hyperparameter.get(value)
+        if not self.takes_values_per_unit:
+            check_single(argument or "value", value)
         if isinstance(value, HyperParameter):
             self.declarations.append(value)
         if argument is not None:
@@ -173,16 +183,28 @@ class HyperLayer(keras.layers.Layer):
 
         Returns:
             A Python number, or a tensor that broadcasts against `inputs`, of
-            shape `(batch_size, 1, ...)` or `(1, 1, ...)`.
+            shape `(batch_size, 1, ...)` or `(1, 1, ...)`. The last axis is
+            that of the inputs if the hyperparameter has a size.
 
         Raises:
-            ValueError: If the model does not know the hyperparameter.
+            ValueError: If the model does not know the hyperparameter, or its
+                size is not that of the inputs' last axis.
         """
         values = self.resolve_groups(value, hyperparameters, continuous, dtype)
         if not ops.is_tensor(values):
             return values
         values = to_examples(values, inputs)
-        return ops.reshape(values, (-1,) + (1,) * (len(inputs.shape) - 1))
+        rank = len(inputs.shape)
+        if len(values.shape) == 1:
+            return ops.reshape(values, (-1,) + (1,) * (rank - 1))
+        if inputs.shape[-1] != value.size:
+            raise ValueError(
+                f"The layer '{self.name}' needs as many values of the "
+                f"hyperparameter '{value.name}' as its inputs have units or "
+                "channels. Give it that `size`. Received: "
+                f"size={value.size}, inputs.shape={tuple(inputs.shape)}"
+            )
+        return ops.reshape(values, (-1,) + (1,) * (rank - 2) + (value.size,))
 
     def resolve_groups(
         self, value, hyperparameters, continuous=False, dtype=None
@@ -196,7 +218,8 @@ class HyperLayer(keras.layers.Layer):
             dtype: As in `resolve`.
 
         Returns:
-            A Python number, or a tensor of shape `(G,)`.
+            A Python number, or a tensor of shape `(G,)`, or `(G, size)` if
+            the hyperparameter has a size.
 
         Raises:
             ValueError: If the model does not know the hyperparameter.

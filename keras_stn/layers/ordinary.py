@@ -54,7 +54,8 @@ def at_values(config, values):
 
     Args:
         config: A serialized configuration, of any nesting.
-        values: Dictionary from the names of hyperparameters to numbers.
+        values: Dictionary from the names of hyperparameters to numbers, or
+            to lists of numbers, of which the mean is taken.
 
     Returns:
         The configuration, free of this package's hyperparameters and
@@ -85,7 +86,9 @@ def value_of(hyperparameter, values):
             "new `SelfTuningModel` after adding layers to a network. Received: "
             f"values={values}"
         )
-    return values[hyperparameter.name]
+    value = values[hyperparameter.name]
+    # Keras's layers take one number.
+    return sum(value) / len(value) if isinstance(value, list) else value
 
 
 def only_in_training(layer):

@@ -3,6 +3,7 @@ from keras import ops
 from keras_stn.hyperparameters import hyperparameter
 from keras_stn.hyperparameters.hyperparameter import HyperParameter
 from keras_stn.hyperparameters.hyperparameter import check_range
+from keras_stn.hyperparameters.hyperparameter import check_single
 from keras_stn.hyperparameters.step import current_step
 from keras_stn.hyperparameters.step import current_values
 
@@ -21,6 +22,7 @@ class TunableSmoothing:
 
     def __init__(self, *args, label_smoothing=0.0, **kwargs):
         smoothing = hyperparameter.get(label_smoothing)
+        check_single("label_smoothing", smoothing)
         self.declarations = []
         if isinstance(smoothing, HyperParameter):
             self.declarations = [smoothing]

@@ -1,4 +1,4 @@
-from keras import ops
+import numpy as np
 
 from keras_stn.hyperparameters.table import describe_range
 from keras_stn.hyperparameters.table import to_table
@@ -6,16 +6,17 @@ from keras_stn.hyperparameters.table import to_table
 
 def describe(space):
     """A table of the hyperparameters: name, range, value and scale."""
-    values = space.values()
-    scales = ops.convert_to_numpy(space.scale)
+    values, scales = space.values(), space.mean_scales()
     rows = [("hyperparameter", "range", "value", "scale")]
-    for declaration, scale in zip(space.declarations, scales):
+    for declaration in space.declarations:
+        name, size = declaration.name, declaration.size
+        value = f"{np.mean(values[name]):.4g}"
         rows.append(
             (
-                declaration.name,
+                name,
                 describe_range(declaration),
-                f"{values[declaration.name]:.4g}",
-                f"{scale:.3g}",
+                f"{value} (mean of {size})" if size else value,
+                f"{float(scales[name]):.3g}",
             )
         )
     return to_table(rows)

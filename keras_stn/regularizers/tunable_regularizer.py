@@ -2,6 +2,7 @@ from keras import ops
 
 from keras_stn.hyperparameters import hyperparameter
 from keras_stn.hyperparameters.hyperparameter import HyperParameter
+from keras_stn.hyperparameters.hyperparameter import check_single
 from keras_stn.hyperparameters.step import current_values
 
 
@@ -31,6 +32,7 @@ class TunableRegularizer:
         ]
         numbers = dict(strengths)
         for name, value in strengths.items():
+            check_single(name, value)
             if isinstance(value, HyperParameter):
                 numbers[name] = float(value.default)
                 if value.low < 0:

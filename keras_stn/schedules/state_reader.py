@@ -49,13 +49,13 @@ class StateReader:
             space.sample(noise=ops.full((1, len(space)), noise))
             for noise in (0.0, -1.0, 1.0)
         )
-        scales = ops.unstack(space.scale, len(space))
+        value, *ends = (space.means(sample) for sample in (value, *ends))
         rows = [self._model.optimizer.iterations, space.entropy()]
-        for name, scale in zip(space.names, scales):
+        for name, scale in space.mean_scales().items():
             # Where a range has an upper end alone, the map decreases.
-            low, high = (end[name][0] for end in ends)
+            low, high = (end[name] for end in ends)
             rows += [
-                value[name][0],
+                value[name],
                 scale,
                 ops.minimum(low, high),
                 ops.maximum(low, high),

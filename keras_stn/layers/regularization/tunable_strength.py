@@ -19,6 +19,8 @@ class TunableStrength(HyperLayer):
         ValueError: If the range of `strength` is not between 0 and 1.
     """
 
+    takes_values_per_unit = True
+
     # The name that the Keras layer gives to its strength.
     strength_name = "rate"
 
