@@ -311,6 +311,7 @@ def make_random():
                 recurrent_dropconnect=rate("weights"),
             ),
             layers.Dropout(rate("dropout")),
+            layers.Dropout(0.2),
             layers.HyperDense(3),
         ]
     )

@@ -1,3 +1,4 @@
+from keras_stn import backend
 from keras_stn.hyperparameters import hyperparameter
 from keras_stn.hyperparameters.hyperparameter import HyperParameter
 from keras_stn.hyperparameters.hyperparameter import check_range
@@ -36,7 +37,10 @@ class TunableStrength(HyperLayer):
 
     def call(self, inputs, training=False, hyperparameters=None):
         strength = getattr(self, self.strength_name)
-        if not isinstance(strength, HyperParameter):
+        is_number = not isinstance(strength, HyperParameter)
+        # Of a batch that several replicas share, Keras would treat all parts
+        # alike.
+        if is_number and (strength == 0 or backend.replica()[1] == 1):
             return super().call(inputs, training=training)
         if not training:
             return inputs
