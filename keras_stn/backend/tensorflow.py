@@ -187,6 +187,22 @@ class PythonDataset(tf.distribute.DistributedDataset):
         return self._make_iterator()
 
 
+def batch_spec(dataset):
+    """The shapes and dtypes of a data set's batches.
+
+    Args:
+        dataset: A `tf.data.Dataset` or `tf.distribute.DistributedDataset`.
+
+    Returns:
+        Nested structure of `tf.TensorSpec`, for one replica.
+    """
+    return tf.nest.map_structure(
+        # What a strategy has distributed has one a replica.
+        lambda spec: getattr(spec, "_value_specs", [spec])[0],
+        dataset.element_spec,
+    )
+
+
 def batch_sizes(batches, strategy):
     """The sizes of batches, on every replica.
 
@@ -197,13 +213,17 @@ def batch_sizes(batches, strategy):
     Returns:
         Tuple of integers.
     """
-    return tuple(
-        tensor.shape[0]
-        for batch in batches
-        for tensor in strategy.experimental_local_results(
-            next(leaf for leaf in keras.tree.flatten(batch) if leaf is not None)
-        )
-    )
+    sizes = [
+        [tensor.shape[0] for tensor in strategy.experimental_local_results(x)]
+        for x in map(first_leaf, batches)
+    ]
+    # A worker that made a graph alone would number its collective operations
+    # otherwise than the others, and all would wait for each other forever.
+    return tuple(gather(np.array(sizes), strategy).ravel().tolist())
+
+
+def first_leaf(batch):
+    return next(leaf for leaf in keras.tree.flatten(batch) if leaf is not None)
 
 
 def copies(variable):
@@ -356,3 +376,93 @@ def cut(streams, places, width):
         )
 
     return places.map(cut_one).prefetch(tf.data.AUTOTUNE)
+
+
+def worker(strategy):
+    """Which of the processes that train together this one is.
+
+    Args:
+        strategy: A `tf.distribute.Strategy`.
+
+    Returns:
+        A pair of integers, the index of this process and their number. The
+        first process is the chief.
+    """
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return 0, 1
+    resolver = strategy.cluster_resolver
+    cluster = resolver.cluster_spec()
+    sizes = {
+        job: cluster.num_tasks(job)
+        for job in ("chief", "worker")
+        if job in cluster.jobs
+    }
+    index = resolver.task_id or 0
+    if resolver.task_type == "worker":
+        index += sizes.get("chief", 0)
+    return index, sum(sizes.values()) or 1
+
+
+def gather(array, strategy):
+    """Collects an array from every process that trains.
+
+    All of them must call it at the same point of the program.
+
+    Args:
+        array: NumPy array of integers, of one shape in all processes.
+        strategy: A `tf.distribute.Strategy`.
+
+    Returns:
+        NumPy array of shape `(workers, ...)`.
+    """
+    index, workers = worker(strategy)
+    arrays = np.zeros((workers, *array.shape), "int64")
+    arrays[index] = array
+    if workers == 1:
+        return arrays
+    # To gather takes TensorFlow forty times as long.
+    with tf.device("CPU:0"):
+        summed = strategy.reduce("SUM", tf.constant(arrays), axis=None)
+    return summed.numpy()
+
+
+def with_reducible_logs(step_function, strategy):
+    """Lets Keras average a step's logs over several workers.
+
+    It does so along the first axis, which scalars have not.
+
+    Args:
+        step_function: Callable that returns a nested structure of tensors.
+        strategy: The `tf.distribute.Strategy` that it runs under.
+
+    Returns:
+        A callable.
+    """
+    if worker(strategy)[1] == 1:
+        return step_function
+
+    def step(data):
+        return keras.tree.map_structure(
+            lambda log: tf.expand_dims(log, 0), step_function(data)
+        )
+
+    return step
+
+
+def is_supported(strategy):
+    """Whether all replicas of a strategy take each step together.
+
+    Args:
+        strategy: A `tf.distribute.Strategy`.
+
+    Returns:
+        Boolean.
+    """
+    return not isinstance(
+        strategy,
+        (
+            tf.distribute.ParameterServerStrategy,
+            tf.compat.v1.distribute.experimental.ParameterServerStrategy,
+            tf.distribute.experimental.CentralStorageStrategy,
+        ),
+    )

@@ -42,9 +42,11 @@ class AlternatingSteps:
                 if not data.training:  # Only read, not to be trained on.
                     logs = {}
                     continue
-                sizes = tuple(
-                    backend.batch_sizes(batches, self.distribute_strategy)
-                    for batches in (data.training, data.tuning)
+                sizes = (
+                    len(data.training),
+                    backend.batch_sizes(
+                        (*data.training, *data.tuning), self.distribute_strategy
+                    ),
                 )
                 if sizes not in functions:
                     functions[sizes] = self._make_function(self.train_step)
@@ -53,6 +55,30 @@ class AlternatingSteps:
 
         self.train_function = train_function
         return train_function
+
+    def make_predict_function(self, force=False):
+        if self.predict_function is not None and not force:
+            return
+        super().make_predict_function(force)
+        if backend.worker(self.distribute_strategy)[1] == 1:
+            return
+        # Each call of Keras's gets batches of other sizes.
+        functions = {}
+
+        def predict_function(data):
+            sizes = backend.batch_sizes(data, self.distribute_strategy)
+            if sizes not in functions:
+                super(AlternatingSteps, self).make_predict_function(force=True)
+                functions[sizes] = self.predict_function
+                self.predict_function = predict_function
+            return functions[sizes](data)
+
+        self.predict_function = predict_function
+
+    def _make_function(self, step_function):
+        return super()._make_function(
+            backend.with_reducible_logs(step_function, self.distribute_strategy)
+        )
 
     def train_step(self, data):
         """One cycle of weight updates and hyperparameter updates.

@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_stn import backend
+
 KINDS = ("", "val_")
 
 
@@ -32,6 +34,18 @@ def check_arguments(network, train_steps, tuning_steps, groups, entropy_weight):
         raise ValueError(
             "`entropy_weight` must not be negative. "
             f"Received: entropy_weight={entropy_weight!r}"
+        )
+
+
+def check_strategy(strategy):
+    """Raises a sentence if a strategy cannot train a `SelfTuningModel`."""
+    if not backend.is_supported(strategy):
+        raise ValueError(
+            "A `SelfTuningModel` cannot be made under this strategy, whose "
+            "replicas do not take each step together. Use "
+            "`tf.distribute.MirroredStrategy` for the devices of one machine "
+            "or `tf.distribute.MultiWorkerMirroredStrategy` for several. "
+            f"Received: strategy={type(strategy).__name__}"
         )
 
 

@@ -18,6 +18,7 @@ from keras_stn.models.alternating_steps import AlternatingSteps
 from keras_stn.models.alternation import Alternation
 from keras_stn.models.checks import check_arguments
 from keras_stn.models.checks import check_names
+from keras_stn.models.checks import check_strategy
 from keras_stn.models.checks import is_count
 from keras_stn.models.conversion import Conversion
 from keras_stn.models.fit_callbacks import TuningSchedule
@@ -99,6 +100,7 @@ class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
         )
         kwargs.setdefault("dtype", network.dtype_policy)
         super().__init__(**kwargs)
+        check_strategy(self.distribute_strategy)
         # The network converts its own inputs.
         self._convert_input_args = False
         self._allow_non_tensor_positional_args = True
@@ -439,7 +441,7 @@ class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
 
     def _build_for(self, dataset):
         """Makes every variable, and finds out whether the data fit."""
-        batch = dataset.element_spec
+        batch = backend.batch_spec(dataset)
         try:
             with self.distribute_strategy.scope():
                 self._symbolic_build(data_batch=batch)
