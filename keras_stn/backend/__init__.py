@@ -13,6 +13,7 @@ if keras.config.backend() == "tensorflow":
     from keras_stn.backend.tensorflow import distribute
     from keras_stn.backend.tensorflow import gather
     from keras_stn.backend.tensorflow import gradients
+    from keras_stn.backend.tensorflow import is_chief
     from keras_stn.backend.tensorflow import is_supported
     from keras_stn.backend.tensorflow import random_segments
     from keras_stn.backend.tensorflow import read_all

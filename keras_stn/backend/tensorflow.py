@@ -403,6 +403,11 @@ def worker(strategy):
     return index, sum(sizes.values()) or 1
 
 
+def is_chief(strategy):
+    """Whether this process writes what all would write alike."""
+    return worker(strategy)[0] == 0
+
+
 def gather(array, strategy):
     """Collects an array from every process that trains.
 

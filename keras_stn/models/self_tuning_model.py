@@ -314,10 +314,16 @@ class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
         self._build_hyper_optimizers()
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        adapter = getattr(iterator, "data_adapter", None)
         # `fit` has built everything from the data before Keras's own `fit`,
         # which would take a cycle for a batch.
-        if not isinstance(getattr(iterator, "data_adapter", None), Alternation):
-            super()._maybe_symbolic_build(iterator, data_batch)
+        if isinstance(adapter, Alternation):
+            return
+        if adapter is not None and self._distribute_strategy is not None:
+            # Keras would read a batch, and cannot take one of several workers.
+            iterator = None
+            data_batch = backend.batch_spec(adapter.get_tf_dataset())
+        super()._maybe_symbolic_build(iterator, data_batch)
 
     def fit(
         self,

@@ -39,6 +39,7 @@ def train(strategy, folder, name):
     """Arrays and data sets; evaluation, prediction, saving and loading."""
     model = make_model(strategy)
     results = prefixed("start", state(model))
+    writer = "alone" if name == "alone" else "workers"
     # The last batches are of 7 and of 3 examples.
     logs = fit(
         model,
@@ -47,8 +48,7 @@ def train(strategy, folder, name):
         tuning_data=make_dataset(X_VAL, Y_VAL),
         validation_data=(X_VAL[:11], Y_VAL[:11]),
         callbacks=[
-            stn.callbacks.ScheduleLogger(folder / f"{place}.csv", "batch")
-            for place in ("shared", name)
+            stn.callbacks.ScheduleLogger(folder / f"{writer}.csv", "batch")
         ],
     )
     results |= prefixed("logs", logs)
