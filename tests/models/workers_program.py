@@ -1,9 +1,9 @@
 """Trains in two processes, which `workers_test.py` looks at.
 
-    python -m tests.models.workers_program FOLDER CASE
+    python -m tests.models.workers_program FOLDER RUN
 
-Every process runs the case and writes the arrays that it returns to
-`FOLDER/WORKER.npz`, where `WORKER` is the index of the process.
+Each process of a run writes the arrays that its case returns to
+`FOLDER/RUN_NAME.npz`, where `NAME` is the index of the worker, or `alone`.
 """
 
 import json
@@ -27,7 +27,6 @@ from tests.models.distribution_program import Y
 from tests.models.distribution_program import fit
 from tests.models.distribution_program import make_dataset
 from tests.models.distribution_program import make_model
-from tests.models.distribution_program import optimizer_state
 from tests.models.distribution_program import prefixed
 from tests.models.distribution_program import state
 
@@ -40,37 +39,83 @@ def train(strategy, folder, name):
     model = make_model(strategy)
     results = prefixed("start", state(model))
     writer = "alone" if name == "alone" else "workers"
-    # The last batches are of 7 and of 3 examples.
     logs = fit(
         model,
-        31,
         epochs=2,
         tuning_data=make_dataset(X_VAL, Y_VAL),
-        validation_data=(X_VAL[:11], Y_VAL[:11]),
+        validation_data=(X_VAL, Y_VAL),
         callbacks=[
             stn.callbacks.ScheduleLogger(folder / f"{writer}.csv", "batch")
         ],
     )
     results |= prefixed("logs", logs)
     results |= prefixed("state", state(model))
-    results |= prefixed("optimizers", optimizer_state(model))
     # The last batch, of one example, leaves nothing to one worker.
     results["predictions"] = model.predict(X[:31], batch_size=6, verbose=0)
     results["evaluation"] = model.evaluate(
-        X[:31], Y[:31], batch_size=6, verbose=0
+        make_dataset(X[:31], Y[:31]), verbose=0
     )
     model.save(folder / f"{name}.keras")
     with strategy.scope():
         loaded = keras.models.load_model(folder / f"{name}.keras")
-    for case, again in (("more", model), ("loaded", loaded)):
-        data = make_dataset(X, Y)
-        history = again.fit(
-            data, validation_data=make_dataset(X_VAL, Y_VAL), verbose=0
-        )
-        results |= prefixed(f"{case}/logs", history.history)
-        results |= prefixed(f"{case}/state", state(again))
-        results[f"{case}/evaluation"] = again.evaluate(data, verbose=0)
+    results |= prefixed("loaded", state(loaded))
+    # The last batches are of 7 and 3 examples.
+    history = loaded.fit(
+        make_dataset(X[:31], Y[:31]),
+        validation_data=(X_VAL[:11], Y_VAL[:11]),
+        verbose=0,
+    )
+    results |= prefixed("uneven/logs", history.history)
+    results |= prefixed("uneven/state", state(loaded))
     return results
+
+
+class Death(keras.callbacks.Callback):
+    """Kills its process in the second step of the second epoch."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if (self._epoch, batch) == (1, 1):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def make_dropping():
+    return keras.Sequential(
+        [
+            keras.Input((6, 6, 2)),
+            keras.layers.Flatten(),
+            stn.layers.HyperDense(5, activation="relu"),
+            stn.layers.Dropout(stn.Float("dropout", 0.0, 0.9, default=0.3)),
+            keras.layers.BatchNormalization(),
+            stn.layers.HyperDense(3),
+        ]
+    )
+
+
+def resume(strategy, folder, name, *callbacks):
+    """Three epochs of shuffled arrays, from a checkpoint if there is one."""
+    model = make_model(strategy, make_dropping)
+    history = model.fit(
+        X,
+        Y,
+        batch_size=8,
+        epochs=3,
+        validation_data=(X_VAL, Y_VAL),
+        verbose=0,
+        callbacks=[
+            stn.callbacks.BackupAndRestore(folder / "backup", save_freq=1),
+            stn.callbacks.ScheduleLogger(folder / "schedule.csv", "batch"),
+            *callbacks,
+        ],
+    )
+    return prefixed("logs", history.history) | prefixed("state", state(model))
+
+
+def die(strategy, folder, name):
+    """Loses the second worker."""
+    return resume(strategy, folder, name, *([Death()] if name == "1" else []))
 
 
 def run(case, folder, index, ports):
@@ -91,7 +136,8 @@ def run(case, folder, index, ports):
         os.environ["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": task})
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     name = "alone" if index is None else f"{index}"
-    np.savez(folder / f"{name}.npz", **case(strategy, folder, name))
+    results = case(strategy, folder, name)
+    np.savez(folder / f"{case.__name__}_{name}.npz", **results)
 
 
 def start(case, folder, index, ports):
@@ -146,18 +192,18 @@ def free_ports(count):
             one.close()
 
 
-CASES = {"train": train}
-
-
 def main():
     folder, name = pathlib.Path(sys.argv[1]), sys.argv[2]
-    case = CASES[name]
+    # One process trains alone, to compare with.
+    indices = [*range(WORKERS), None] if name == "train" else range(WORKERS)
     ports = free_ports(WORKERS)
-    indices = [*range(WORKERS), None]
-    processes = {start(case, folder, i, ports) for i in indices}
-    failed = [s for s in wait(processes).values() if s]
+    case = {"train": train, "resume": resume, "die": die}[name]
+    processes = [start(case, folder, index, ports) for index in indices]
+    begin = time.monotonic()
+    failed = [status for status in wait(set(processes)).values() if status]
+    print(time.monotonic() - begin, file=sys.stderr)
     if failed:
-        sys.exit(f"The case {name!r} failed: {failed}.")
+        sys.exit(f"The run {name!r} failed: {failed}.")
 
 
 if __name__ == "__main__":
