@@ -23,7 +23,7 @@ if keras.config.backend() == "tensorflow":
     from keras_stn.backend.tensorflow import segments
     from keras_stn.backend.tensorflow import stateless_normal
     from keras_stn.backend.tensorflow import sum_over_replicas
-    from keras_stn.backend.tensorflow import with_reducible_logs
+    from keras_stn.backend.tensorflow import with_joined_logs
     from keras_stn.backend.tensorflow import worker
 else:
     raise ImportError(

@@ -76,8 +76,8 @@ class AlternatingSteps:
         self.predict_function = predict_function
 
     def _make_function(self, step_function):
-        return super()._make_function(
-            backend.with_reducible_logs(step_function, self.distribute_strategy)
+        return backend.with_joined_logs(
+            super()._make_function, step_function, self.distribute_strategy
         )
 
     def train_step(self, data):

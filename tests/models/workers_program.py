@@ -6,6 +6,7 @@ Each process of a run writes the arrays that its case returns to
 `FOLDER/RUN_NAME.npz`, where `NAME` is the index of the worker, or `alone`.
 """
 
+import itertools
 import json
 import os
 import pathlib
@@ -22,6 +23,7 @@ import tensorflow as tf
 import keras_stn as stn
 from tests.models.distribution_program import X_VAL
 from tests.models.distribution_program import Y_VAL
+from tests.models.distribution_program import Scale
 from tests.models.distribution_program import X
 from tests.models.distribution_program import Y
 from tests.models.distribution_program import fit
@@ -34,9 +36,21 @@ WORKERS = 2
 PATIENCE = 240  # Seconds that processes get.
 
 
+def make_dense():
+    return keras.Sequential(
+        [
+            keras.Input((6, 6, 2)),
+            keras.layers.Flatten(),
+            Scale(stn.Float("factor", 0.5, 2.0, default=1.0)),
+            stn.layers.HyperDense(5, activation="relu"),
+            stn.layers.HyperDense(3),
+        ]
+    )
+
+
 def train(strategy, folder, name):
     """Arrays and data sets; evaluation, prediction, saving and loading."""
-    model = make_model(strategy)
+    model = make_model(strategy, make_dense)
     results = prefixed("start", state(model))
     writer = "alone" if name == "alone" else "workers"
     logs = fit(
@@ -50,35 +64,29 @@ def train(strategy, folder, name):
     )
     results |= prefixed("logs", logs)
     results |= prefixed("state", state(model))
-    # The last batch, of one example, leaves nothing to one worker.
-    results["predictions"] = model.predict(X[:31], batch_size=6, verbose=0)
+    # Of the last batch, seven examples, one worker gets four.
+    results["predictions"] = model.predict(X[:31], batch_size=8, verbose=0)
     results["evaluation"] = model.evaluate(
         make_dataset(X[:31], Y[:31]), verbose=0
     )
     model.save(folder / f"{name}.keras")
     with strategy.scope():
         loaded = keras.models.load_model(folder / f"{name}.keras")
-    results |= prefixed("loaded", state(loaded))
-    # The last batches are of 7 and 3 examples.
-    history = loaded.fit(
-        make_dataset(X[:31], Y[:31]),
-        validation_data=(X_VAL[:11], Y_VAL[:11]),
-        verbose=0,
-    )
-    results |= prefixed("uneven/logs", history.history)
-    results |= prefixed("uneven/state", state(loaded))
+    return results | prefixed("loaded", state(loaded))
+
+
+def uneven(strategy, folder, name):
+    """Batches that two workers cannot share, and a worker without examples."""
+    model = make_model(strategy, make_dense)
+    results = {}
+    for examples in (31, 9):
+        data = make_dataset(X[:examples], Y[:examples])
+        history = model.fit(
+            data, validation_data=(X_VAL[:11], Y_VAL[:11]), verbose=0
+        )
+        results |= prefixed(f"{examples}/logs", history.history)
+        results |= prefixed(f"{examples}/state", state(model))
     return results
-
-
-class Death(keras.callbacks.Callback):
-    """Kills its process in the second step of the second epoch."""
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._epoch = epoch
-
-    def on_train_batch_begin(self, batch, logs=None):
-        if (self._epoch, batch) == (1, 1):
-            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def make_dropping():
@@ -114,8 +122,15 @@ def resume(strategy, folder, name, *callbacks):
 
 
 def die(strategy, folder, name):
-    """Loses the second worker."""
-    return resume(strategy, folder, name, *([Death()] if name == "1" else []))
+    """Loses the second worker in the second epoch."""
+    steps = itertools.count()
+
+    def kill(batch, logs=None):
+        if name == "1" and next(steps) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    killer = keras.callbacks.LambdaCallback(on_train_batch_begin=kill)
+    return resume(strategy, folder, name, killer)
 
 
 def run(case, folder, index, ports):
@@ -192,12 +207,15 @@ def free_ports(count):
             one.close()
 
 
+CASES = {case.__name__: case for case in (train, uneven, die, resume)}
+
+
 def main():
     folder, name = pathlib.Path(sys.argv[1]), sys.argv[2]
-    # One process trains alone, to compare with.
-    indices = [*range(WORKERS), None] if name == "train" else range(WORKERS)
+    case = CASES[name]
+    # To compare with, one process trains alone.
+    indices = [*range(WORKERS), *([None] if case is train else [])]
     ports = free_ports(WORKERS)
-    case = {"train": train, "resume": resume, "die": die}[name]
     processes = [start(case, folder, index, ports) for index in indices]
     begin = time.monotonic()
     failed = [status for status in wait(set(processes)).values() if status]
