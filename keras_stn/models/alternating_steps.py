@@ -11,6 +11,7 @@ from keras_stn.hyperparameters.step import Step
 from keras_stn.hyperparameters.step import current_step
 from keras_stn.hyperparameters.step import entered
 from keras_stn.models.alternation import Cycle
+from keras_stn.models.checks import check_steps_per_execution
 from keras_stn.models.label_mixing import mix_labels
 
 
@@ -76,6 +77,9 @@ class AlternatingSteps:
         self.predict_function = predict_function
 
     def _make_function(self, step_function):
+        check_steps_per_execution(
+            self.distribute_strategy, self.steps_per_execution
+        )
         return backend.with_joined_logs(
             super()._make_function, step_function, self.distribute_strategy
         )

@@ -49,6 +49,16 @@ def check_strategy(strategy):
         )
 
 
+def check_steps_per_execution(strategy, steps_per_execution):
+    """Raises a sentence if TensorFlow cannot take several steps at once."""
+    if steps_per_execution > 1 and backend.worker(strategy)[1] > 1:
+        raise ValueError(
+            "`steps_per_execution` must be 1 where several workers train "
+            "together: TensorFlow cannot read their data in a loop. "
+            f"Received: steps_per_execution={steps_per_execution}"
+        )
+
+
 def check_names(names, metrics):
     """Raises a sentence if a hyperparameter's name hides another log."""
     # The last three are entries that Keras's callbacks add.
