@@ -51,6 +51,7 @@ TOGETHER = (
     "tests/callbacks/replay_schedule_test.py",
     "tests/callbacks/schedule_logger_test.py",
     "tests/models/distribution_test.py",
+    "tests/models/workers_test.py",
     "tests/tuners/search_results_test.py",
 )
 

@@ -6,13 +6,17 @@ if keras.config.backend() == "tensorflow":
     from keras_stn.backend.tensorflow import as_distributed
     from keras_stn.backend.tensorflow import assign_all
     from keras_stn.backend.tensorflow import batch_sizes
+    from keras_stn.backend.tensorflow import batch_spec
     from keras_stn.backend.tensorflow import checksum
     from keras_stn.backend.tensorflow import compiled
     from keras_stn.backend.tensorflow import copies
     from keras_stn.backend.tensorflow import distribute
     from keras_stn.backend.tensorflow import draw_rows
     from keras_stn.backend.tensorflow import first_leaf
+    from keras_stn.backend.tensorflow import gather
     from keras_stn.backend.tensorflow import gradients
+    from keras_stn.backend.tensorflow import is_chief
+    from keras_stn.backend.tensorflow import is_supported
     from keras_stn.backend.tensorflow import place_in_batch
     from keras_stn.backend.tensorflow import random_segments
     from keras_stn.backend.tensorflow import read_all
@@ -23,6 +27,8 @@ if keras.config.backend() == "tensorflow":
     from keras_stn.backend.tensorflow import segments
     from keras_stn.backend.tensorflow import stateless_normal
     from keras_stn.backend.tensorflow import sum_over_replicas
+    from keras_stn.backend.tensorflow import with_joined_logs
+    from keras_stn.backend.tensorflow import worker
 else:
     raise ImportError(
         "keras_stn trains with Keras's TensorFlow backend. Set the environment "

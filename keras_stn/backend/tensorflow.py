@@ -141,23 +141,18 @@ def place_in_batch(size, sizes):
 
     Args:
         size: Integer, how many examples this replica has.
-        sizes: Tuple of integers, how many each replica of this process has.
+        sizes: Tuple of integers, how many each replica has; or of one where
+            all have as many.
 
     Returns:
-        A pair of how many examples come before them and how many there are
-        on all replicas, integers or scalar tensors.
+        A pair of how many examples come before them, an integer or scalar
+        tensor, and how many there are on all replicas, an integer.
     """
     index, replicas = replica()
-    if replicas == 1:
-        return 0, size
-    if len(sizes) == replicas:
-        starts = [sum(sizes[:i]) for i in range(replicas)]
-        return tf.constant(starts)[index], sum(sizes)
-    # Other processes may have more or fewer.
-    everywhere = sum_over_replicas(size * tf.one_hot(index, replicas))
-    everywhere = tf.cast(tf.round(everywhere), "int32")
-    first = tf.reduce_sum(tf.where(tf.range(replicas) < index, everywhere, 0))
-    return first, tf.reduce_sum(everywhere)
+    if len(sizes) == 1:
+        return index * size, replicas * size
+    starts = [sum(sizes[:i]) for i in range(replicas)]
+    return tf.constant(starts)[index], sum(sizes)
 
 
 def sum_over_replicas(tensor):
@@ -276,6 +271,22 @@ class PythonDataset(tf.distribute.DistributedDataset):
         return self._make_iterator()
 
 
+def batch_spec(dataset):
+    """The shapes and dtypes of a data set's batches.
+
+    Args:
+        dataset: A `tf.data.Dataset` or `tf.distribute.DistributedDataset`.
+
+    Returns:
+        Nested structure of `tf.TensorSpec`, for one replica.
+    """
+    return tf.nest.map_structure(
+        # What a strategy has distributed has one a replica.
+        lambda spec: getattr(spec, "_value_specs", [spec])[0],
+        dataset.element_spec,
+    )
+
+
 def batch_sizes(batches, strategy):
     """The sizes of batches, on every replica.
 
@@ -286,13 +297,14 @@ def batch_sizes(batches, strategy):
     Returns:
         Tuple of one tuple a batch, of one integer a replica.
     """
-    return tuple(
-        tuple(
-            tensor.shape[0]
-            for tensor in strategy.experimental_local_results(first_leaf(batch))
-        )
-        for batch in batches
-    )
+    sizes = [
+        [tensor.shape[0] for tensor in strategy.experimental_local_results(x)]
+        for x in map(first_leaf, batches)
+    ]
+    # A worker that made a graph alone would number its collective operations
+    # otherwise than the others, and all would wait for each other forever.
+    everywhere = gather(np.array(sizes), strategy)
+    return tuple(map(tuple, np.concatenate(everywhere, axis=1).tolist()))
 
 
 def first_leaf(batch):
@@ -450,3 +462,101 @@ def cut(streams, places, width):
         )
 
     return places.map(cut_one).prefetch(tf.data.AUTOTUNE)
+
+
+def worker(strategy):
+    """Which of the processes that train together this one is.
+
+    Args:
+        strategy: A `tf.distribute.Strategy`.
+
+    Returns:
+        A pair of integers, the index of this process and their number. The
+        first process is the chief.
+    """
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return 0, 1
+    resolver = strategy.cluster_resolver
+    cluster = resolver.cluster_spec()
+    sizes = {
+        job: cluster.num_tasks(job)
+        for job in ("chief", "worker")
+        if job in cluster.jobs
+    }
+    index = resolver.task_id or 0
+    if resolver.task_type == "worker":
+        index += sizes.get("chief", 0)
+    return index, sum(sizes.values()) or 1
+
+
+def is_chief(strategy):
+    """Whether this process writes what all would write alike."""
+    return worker(strategy)[0] == 0
+
+
+def gather(array, strategy):
+    """Collects an array from every process that trains.
+
+    All of them must call it at the same point of the program.
+
+    Args:
+        array: NumPy array of integers, of one shape in all processes.
+        strategy: A `tf.distribute.Strategy`.
+
+    Returns:
+        NumPy array of shape `(workers, ...)`.
+    """
+    index, workers = worker(strategy)
+    arrays = np.zeros((workers, *array.shape), "int64")
+    arrays[index] = array
+    if workers == 1:
+        return arrays
+    # To gather takes TensorFlow forty times as long.
+    with tf.device("CPU:0"):
+        summed = strategy.reduce("SUM", tf.constant(arrays), axis=None)
+    return summed.numpy()
+
+
+def with_joined_logs(make_function, step_function, strategy):
+    """Lets Keras average the logs of several workers, all at once.
+
+    It would do so one by one, which takes longer than to train a small
+    network, and along the first axis, which scalars have not.
+
+    Args:
+        make_function: Callable that makes Keras's function of a step.
+        step_function: Callable that returns a dictionary of scalar tensors.
+        strategy: The `tf.distribute.Strategy` that it runs under.
+
+    Returns:
+        What `make_function` returns; with several workers, logs are float32.
+    """
+    if worker(strategy)[1] == 1:
+        return make_function(step_function)
+    names = []
+
+    def step(data):
+        logs = step_function(data)
+        names[:] = logs
+        return tf.stack([[tf.cast(log, "float32") for log in logs.values()]])
+
+    function = make_function(step)
+    return lambda iterator: dict(zip(names, tf.unstack(function(iterator))))
+
+
+def is_supported(strategy):
+    """Whether all replicas of a strategy take each step together.
+
+    Args:
+        strategy: A `tf.distribute.Strategy`.
+
+    Returns:
+        Boolean.
+    """
+    return not isinstance(
+        strategy,
+        (
+            tf.distribute.ParameterServerStrategy,
+            tf.compat.v1.distribute.experimental.ParameterServerStrategy,
+        ),
+    )

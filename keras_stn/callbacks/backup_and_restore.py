@@ -2,7 +2,9 @@ import os
 
 import keras
 
+from keras_stn import backend
 from keras_stn.callbacks.checkpoint_folder import CheckpointFolder
+from keras_stn.callbacks.worker_folder import WorkerFolder
 from keras_stn.models.checks import is_count
 
 
@@ -32,15 +34,16 @@ class BackupAndRestore(keras.callbacks.Callback):
             looked at after each execution.
         double_checkpoint: Boolean, whether to keep the checkpoint before the
             latest as well, which training resumes from if the latest cannot
-            be read. Unlike in Keras it is the default.
+            be read. Unlike in Keras it is the default; several workers keep
+            it always.
         delete_checkpoint: Boolean, whether to delete the checkpoints when
             training has ended. If they are kept, running the script again
             trains no more and returns the same history.
 
     Raises:
         ValueError: If an argument is out of range, the model is no
-            `SelfTuningModel`, the checkpoint is of another training, or no
-            checkpoint can be read.
+            `SelfTuningModel`, the checkpoint is of another training, no
+            checkpoint can be read, or several workers have none in common.
         OSError: When training begins, if the folder cannot be written to.
 
     Example:
@@ -102,6 +105,12 @@ class BackupAndRestore(keras.callbacks.Callback):
         self.double_checkpoint = double_checkpoint
         self.delete_checkpoint = delete_checkpoint
         self.folder = CheckpointFolder(self.backup_dir, double_checkpoint)
+
+    def set_model(self, model):
+        super().set_model(model)
+        strategy = model.distribute_strategy
+        if backend.worker(strategy)[1] > 1:
+            self.folder = WorkerFolder(self.backup_dir, strategy)
 
     # All else is in `ResumableCallbacks`, which holds the other callbacks:
     # what is saved must include what they have done at the end of a step.

@@ -10,7 +10,14 @@ import numpy as np
 LATEST = "checkpoint.npz"
 PREVIOUS = "checkpoint_previous.npz"
 UNFINISHED = "unfinished_"
-DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class CheckpointFolder:
@@ -97,11 +104,8 @@ class CheckpointFolder:
             if not path.exists():
                 continue
             try:
-                with open(path, "rb") as file:
-                    # To read all of it is to check all of it.
-                    arrays = dict(np.load(file, allow_pickle=False))
-                metadata = json.loads(arrays.pop("metadata").tobytes())
-            except (*DAMAGED, zlib.error) as error:
+                arrays, metadata = load(path)
+            except DAMAGED as error:
                 damage = f"{str(path)!r} ({error})"
                 continue
             if damage:
@@ -141,3 +145,20 @@ class CheckpointFolder:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def load(path):
+    """Reads all of a checkpoint, and so checks all of it.
+
+    Args:
+        path: Path.
+
+    Returns:
+        Pair of the arrays and the metadata.
+
+    Raises:
+        One of `DAMAGED`.
+    """
+    with open(path, "rb") as file:
+        arrays = dict(np.load(file, allow_pickle=False))
+    return arrays, json.loads(arrays.pop("metadata").tobytes())

@@ -6,9 +6,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_stn import backend
 from keras_stn.callbacks.progress_logger import to_number
 from keras_stn.callbacks.update_frequency import UpdateFrequency
 from keras_stn.hyperparameters.space import HyperparameterSpace
+from keras_stn.schedules.no_file import NoFile
 from keras_stn.schedules.schedule_file import ScheduleFile
 from keras_stn.schedules.state_reader import StateReader
 
@@ -37,6 +39,8 @@ class ScheduleLogger(keras.callbacks.Callback):
     When training is resumed, the file goes on: rows of later steps than the
     one that the model was restored to are dropped, and so is a row that was
     torn by the crash. A model at step 0 overwrites the file.
+
+    Where several workers train together, the first of them writes the file.
 
     If the file cannot be written when training begins, that is an error. If
     it cannot be later, say because the disk is full, there is a warning, and
@@ -98,6 +102,8 @@ class ScheduleLogger(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         check_model(self)
+        if not backend.is_chief(self.model.distribute_strategy):
+            self._file = NoFile()
         self._read = StateReader(self.model)
         self._has_begun = False
         self._has_warned = False

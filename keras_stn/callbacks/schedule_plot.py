@@ -4,6 +4,7 @@ import time
 
 import keras
 
+from keras_stn import backend
 from keras_stn.callbacks.progress_logger import to_number
 from keras_stn.models.checks import is_count
 from keras_stn.plotting.bounds import with_bounds
@@ -29,7 +30,8 @@ class SchedulePlot(keras.callbacks.Callback):
     The picture begins with the values before the first epoch. It goes on when
     `fit` is called again with `initial_epoch`. A new process that resumes a
     training knows nothing of earlier epochs: pass the file of a
-    `ScheduleLogger` as `source` to draw all that it holds.
+    `ScheduleLogger` as `source` to draw all that it holds. Where several
+    workers train together, the first of them draws.
 
     If the picture cannot be written when training begins, that is an error.
     If it cannot be later, say because the disk is full, there is a warning,
@@ -106,13 +108,15 @@ class SchedulePlot(keras.callbacks.Callback):
                 "`source`. Received: a model of the class "
                 f"`{type(self.model).__name__}`"
             )
-        self._picture.prepare()
+        self._is_chief = backend.is_chief(self.model.distribute_strategy)
+        if self._is_chief:
+            self._picture.prepare()
         self._has_begun = False
         self._is_stale = False
         self._next_time = -math.inf
 
     def on_epoch_begin(self, epoch, logs=None):
-        if self._has_begun:
+        if self._has_begun or not self._is_chief:
             return
         # Not when training begins: another callback may restore weights then,
         # and a `ScheduleLogger` begins its file now.
@@ -126,6 +130,8 @@ class SchedulePlot(keras.callbacks.Callback):
             self._record(epoch - 1, start)
 
     def on_epoch_end(self, epoch, logs=None):
+        if not self._is_chief:
+            return
         self._record(epoch, logs or {})
         self._is_stale = True
         if self.freq == "auto":

@@ -7,6 +7,7 @@ import types
 
 import keras
 
+from keras_stn import backend
 from keras_stn.callbacks.progress_logger import to_number
 from keras_stn.callbacks.schedule_logger import check_model
 from keras_stn.callbacks.update_frequency import UpdateFrequency
@@ -29,7 +30,8 @@ class TensorBoardSchedule(keras.callbacks.Callback):
 
     Use both callbacks with one folder, and the HParams page has the
     validation loss as well. A resumed run goes on in its folder; give each
-    new run a folder of its own.
+    new run a folder of its own. Where several workers train together, the
+    first of them writes.
 
     It needs TensorBoard: `pip install 'keras_stn[logging]'`.
 
@@ -78,16 +80,21 @@ class TensorBoardSchedule(keras.callbacks.Callback):
         self._close()
 
     def on_epoch_begin(self, epoch, logs=None):
-        if self._writer is None:
+        is_chief = backend.is_chief(self.model.distribute_strategy)
+        if self._writer is None and is_chief:
             # Not when training begins: another callback may restore weights
             # then.
             self._begin()
 
     def on_train_batch_end(self, batch, logs=None):
+        if self._writer is None:
+            return
         if self._frequency.is_due(batch, self.model.steps_per_execution):
             self._write(self._read(), logs or {})
 
     def on_epoch_end(self, epoch, logs=None):
+        if self._writer is None:
+            return
         state = self._read()
         if state["step"] != self._last_step:
             self._write(state, logs or {})

@@ -26,15 +26,15 @@ class BatchPart:
 
     Args:
         size: Integer, how many examples the replica has.
-        sizes: Tuple of integers, how many each replica of this process has.
+        sizes: Tuple of integers, how many each replica has; or of one where
+            all have as many.
         limit: Integer, at most how many groups the whole batch has, or
             `None` for one an example.
 
     Attributes:
         size: As the argument.
         first: Integer or scalar tensor, how many examples come before them.
-        weight: Number or scalar tensor: by how much more than one replica's
-            share of the batch this one has.
+        weight: Float, its share of the batch, as a multiple of an even one.
         groups: Integer, the groups of the whole batch.
         num_rows: Integer, the rows of hyperparameters of this part.
     """
@@ -44,10 +44,8 @@ class BatchPart:
         self.size = size
         self.first, total = backend.place_in_batch(size, sizes)
         self.weight = size * replicas / total
-        # Other processes are taken to have what this one has.
-        assumed = sum(sizes) * replicas // len(sizes)
-        self.groups = largest_divisor(assumed, limit or assumed)
-        self._group_size = max(1, assumed // self.groups)
+        self.groups = largest_divisor(total, limit or total)
+        self._group_size = total // self.groups
         self._block = math.gcd(self._group_size, *sizes)
         self.num_rows = max(1, size // self._block)
 
@@ -74,7 +72,7 @@ class BatchPart:
         Returns:
             The same structure.
         """
-        if isinstance(self.weight, float) and self.weight == 1:
+        if self.weight == 1:
             return predictions
         more = self.weight - 1
         return keras.tree.map_structure(

@@ -1,6 +1,5 @@
 import contextlib
 import math
-from itertools import zip_longest
 
 import keras
 from keras import ops
@@ -15,6 +14,7 @@ from keras_stn.hyperparameters.step import Step
 from keras_stn.hyperparameters.step import current_step
 from keras_stn.hyperparameters.step import entered
 from keras_stn.models.alternation import Cycle
+from keras_stn.models.checks import check_steps_per_execution
 from keras_stn.models.label_mixing import mix_labels
 
 
@@ -46,19 +46,49 @@ class AlternatingSteps:
                 if not data.training:  # Only read, not to be trained on.
                     logs = {}
                     continue
-                sizes = tuple(
-                    backend.batch_sizes(batches, self.distribute_strategy)
-                    for batches in (data.training, data.tuning)
+                sizes = (
+                    len(data.training),
+                    backend.batch_sizes(
+                        (*data.training, *data.tuning), self.distribute_strategy
+                    ),
                 )
                 if sizes not in functions:
                     functions[sizes] = self._make_function(self.train_step)
-                # Where the function is traced, replicas need to know them.
-                self._batch_sizes = sizes
+                # Replicas need to know them where the function is traced.
+                self._batch_sizes = sizes[-1]
                 logs = functions[sizes](iter((data,)))
+                self._batch_sizes = ()
             return logs
 
         self.train_function = train_function
         return train_function
+
+    def make_predict_function(self, force=False):
+        if self.predict_function is not None and not force:
+            return
+        super().make_predict_function(force)
+        if backend.worker(self.distribute_strategy)[1] == 1:
+            return
+        # Each call of Keras's gets batches of other sizes.
+        functions = {}
+
+        def predict_function(data):
+            sizes = backend.batch_sizes(data, self.distribute_strategy)
+            if sizes not in functions:
+                super(AlternatingSteps, self).make_predict_function(force=True)
+                functions[sizes] = self.predict_function
+                self.predict_function = predict_function
+            return functions[sizes](data)
+
+        self.predict_function = predict_function
+
+    def _make_function(self, step_function):
+        check_steps_per_execution(
+            self.distribute_strategy, self.steps_per_execution
+        )
+        return backend.with_joined_logs(
+            super()._make_function, step_function, self.distribute_strategy
+        )
 
     def train_step(self, data):
         """One cycle of weight updates and hyperparameter updates.
@@ -74,14 +104,14 @@ class AlternatingSteps:
         Returns:
             Dictionary of logs.
         """
-        training_sizes, tuning_sizes = self._batch_sizes or ((), ())
-        for batch, sizes in zip_longest(data.training, training_sizes):
-            with self._part_entered(batch, sizes):
+        sizes = iter(self._batch_sizes)
+        for batch in data.training:
+            with self._part_entered(batch, next(sizes, None)):
                 logs = self.weight_step(batch)
         for i, batch in enumerate(data.tuning):
             if data.restarts:
                 self.streams.reset("tuning", where=data.restarts[i])
-            with self._part_entered(batch, tuning_sizes and tuning_sizes[i]):
+            with self._part_entered(batch, next(sizes, None)):
                 self.tuning_step(batch)
         return {**logs, **self.tuning_logs()}
 
@@ -90,8 +120,8 @@ class AlternatingSteps:
 
         Args:
             batch: This replica's batch.
-            sizes: Tuple of integers, the sizes of the batches of this
-                process's replicas, or empty where all are taken to be equal.
+            sizes: Tuple of integers, how many examples each replica has, or
+                `None` where all are taken to have as many.
         """
         size = backend.first_leaf(batch).shape[0]
         _, replicas = backend.replica()

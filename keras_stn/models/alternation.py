@@ -9,8 +9,10 @@ from keras import ops
 from keras.src.trainers.data_adapters import array_data_adapter
 from keras.src.trainers.data_adapters import array_slicing
 from keras.src.trainers.data_adapters import data_adapter
+from keras.src.trainers.data_adapters import generator_data_adapter
 from keras.src.trainers.data_adapters import get_data_adapter
 from keras.src.trainers.data_adapters import is_tf_dataset
+from keras.src.trainers.data_adapters import py_dataset_adapter
 
 from keras_stn import backend
 
@@ -72,6 +74,7 @@ class Alternation(data_adapter.DataAdapter):
         self._train_steps = train_steps
         self._tuning_steps = tuning_steps
         self._steps_per_epoch = steps_per_epoch
+        check_readable(training, strategy)
         self.training = training.get_tf_dataset()
         self._training_batches = backend.distribute(self.training, strategy)
         self._tuning_iterator = self._iterate_tuning(tuning, strategy)
@@ -85,6 +88,8 @@ class Alternation(data_adapter.DataAdapter):
         is_arrays = isinstance(tuning, array_data_adapter.ArrayDataAdapter)
         batch_size = tuning.batch_size if is_arrays else None
         dataset = backend.repeat(dataset, batch_size)
+        # The shares of several workers do not keep a Python generator alive.
+        self._tuning = dataset
         return iter(backend.distribute(dataset, strategy))
 
     def get_tf_dataset(self):
@@ -138,6 +143,21 @@ class Alternation(data_adapter.DataAdapter):
     @property
     def batch_size(self):
         return self._adapter.batch_size
+
+
+def check_readable(training, strategy):
+    """Raises a sentence if several workers cannot read the training data."""
+    if backend.worker(strategy)[1] > 1 and isinstance(
+        training,
+        py_dataset_adapter.PyDatasetAdapter
+        | generator_data_adapter.GeneratorDataAdapter,
+    ):
+        # TensorFlow loses the Python function that makes the batches.
+        raise ValueError(
+            "Several workers cannot train on a `PyDataset` or a generator. "
+            "Pass arrays or a `tf.data.Dataset`. Received: training data "
+            f"read by a {type(training).__name__}"
+        )
 
 
 def passes(dataset):

@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_stn import backend
+
 KINDS = ("", "val_")
 
 
@@ -32,6 +34,28 @@ def check_arguments(network, train_steps, tuning_steps, groups, entropy_weight):
         raise ValueError(
             "`entropy_weight` must not be negative. "
             f"Received: entropy_weight={entropy_weight!r}"
+        )
+
+
+def check_strategy(strategy):
+    """Raises a sentence if a strategy cannot train a `SelfTuningModel`."""
+    if not backend.is_supported(strategy):
+        raise ValueError(
+            "A `SelfTuningModel` cannot be made under this strategy, whose "
+            "replicas do not take each step together. Use "
+            "`tf.distribute.MirroredStrategy` for the devices of one machine "
+            "or `tf.distribute.MultiWorkerMirroredStrategy` for several. "
+            f"Received: strategy={type(strategy).__name__}"
+        )
+
+
+def check_steps_per_execution(strategy, steps_per_execution):
+    """Raises a sentence if TensorFlow cannot take several steps at once."""
+    if steps_per_execution > 1 and backend.worker(strategy)[1] > 1:
+        raise ValueError(
+            "`steps_per_execution` must be 1 where several workers train "
+            "together: TensorFlow cannot read their data in a loop. "
+            f"Received: steps_per_execution={steps_per_execution}"
         )
 
 

@@ -20,6 +20,7 @@ from keras_stn.models.alternating_steps import AlternatingSteps
 from keras_stn.models.alternation import Alternation
 from keras_stn.models.checks import check_arguments
 from keras_stn.models.checks import check_names
+from keras_stn.models.checks import check_strategy
 from keras_stn.models.checks import is_count
 from keras_stn.models.conversion import Conversion
 from keras_stn.models.fit_callbacks import TuningSchedule
@@ -100,6 +101,7 @@ class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
         )
         kwargs.setdefault("dtype", network.dtype_policy)
         super().__init__(**kwargs)
+        check_strategy(self.distribute_strategy)
         # The network converts its own inputs.
         self._convert_input_args = False
         self._allow_non_tensor_positional_args = True
@@ -115,7 +117,8 @@ class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
         )
         self.hyper_optimizer = None
         self.scale_optimizer = None
-        self._batch_sizes = None
+        # How many examples each replica has, for each batch of a cycle.
+        self._batch_sizes = ()
         if hasattr(network, "output_names"):
             self.output_names = network.output_names
         if network.built:
@@ -317,10 +320,16 @@ class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
         self._build_hyper_optimizers()
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        adapter = getattr(iterator, "data_adapter", None)
         # `fit` has built everything from the data before Keras's own `fit`,
         # which would take a cycle for a batch.
-        if not isinstance(getattr(iterator, "data_adapter", None), Alternation):
-            super()._maybe_symbolic_build(iterator, data_batch)
+        if isinstance(adapter, Alternation):
+            return
+        if adapter is not None and self._distribute_strategy is not None:
+            # Keras would read a batch, and cannot take one of several workers.
+            iterator = None
+            data_batch = backend.batch_spec(adapter.get_tf_dataset())
+        super()._maybe_symbolic_build(iterator, data_batch)
 
     def fit(
         self,
@@ -444,7 +453,7 @@ class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
 
     def _build_for(self, dataset):
         """Makes every variable, and finds out whether the data fit."""
-        batch = dataset.element_spec
+        batch = backend.batch_spec(dataset)
         try:
             with self.distribute_strategy.scope():
                 self._symbolic_build(data_batch=batch)
