@@ -50,6 +50,12 @@ NEEDS = {
     "pbt": {"ray": "ray[tune]"},
     "self_tuning": KERAS_TUNER,
 }
+TITLES = {
+    "sample": "Fashion-MNIST's first images",
+    "fashion_mnist": "Fashion-MNIST",
+    "cifar10": "CIFAR-10",
+    "brown": "Brown corpus",
+}
 USUAL = ("random", "bayesian", "self_tuning")
 # What one label of self-tuning must agree in.
 SELF_TUNING = (
@@ -194,7 +200,8 @@ def write_report(arguments):
     race_report.draw(
         runs,
         arguments.clock,
-        f"{arguments.dataset}, {arguments.hyperparameters} hyperparameters",
+        f"{TITLES[arguments.dataset]}, {arguments.hyperparameters} "
+        "hyperparameters",
         arguments.out / "race.png",
     )
     sentences = [

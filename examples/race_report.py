@@ -25,6 +25,16 @@ METHODS = (
     "tpe",
     "pbt",
 )
+# What the picture calls them, where it is not their name.
+NAMES = {
+    "self_tuning": "self-tuning",
+    "grid": "grid search",
+    "random": "random search",
+    "bayesian": "Bayesian optimization",
+    "hyperband": "Hyperband",
+    "tpe": "TPE, median pruning",
+    "pbt": "population-based training",
+}
 # The figures of a run, and their decimals in the table.
 DIGITS = {
     "networks": 0,
@@ -189,7 +199,7 @@ def draw(runs, clock, title, path):
                 best,
                 drawstyle="steps-post",
                 linewidth=1.8 if len(many) == 1 else 1.1,
-                label=method.replace("_", "-") if number == 0 else None,
+                label=None if number else NAMES.get(method, method),
                 **style,
             )
             axes.plot(

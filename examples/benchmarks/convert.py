@@ -19,9 +19,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+from networks import PLAIN
+from networks import small_cnn
 from step_cost import make_tasks
 from step_cost import seconds
-from step_cost import small_cnn
 
 import keras_stn as stn
 
@@ -31,11 +32,7 @@ SECONDS = 0.15
 
 def build_cnn():
     """The quickstart's network, of Keras's layers."""
-    return small_cnn(
-        keras.layers.Conv2D,
-        keras.layers.Dense,
-        lambda i: keras.layers.Dropout(0.1),
-    )
+    return small_cnn(PLAIN)
 
 
 def build_lstm():

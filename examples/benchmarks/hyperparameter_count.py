@@ -16,7 +16,7 @@ import statistics
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
-from step_cost import make_batch
+from networks import make_batch
 from step_cost import make_tasks
 from step_cost import seconds
 

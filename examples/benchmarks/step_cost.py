@@ -20,101 +20,11 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras
-import numpy as np
+from networks import NETWORKS
+from networks import build
+from networks import make_batch
 
-import keras_stn as stn
 from keras_stn.models.alternation import Cycle
-
-
-def small_cnn(conv, dense, dropout):
-    """The quickstart's network."""
-    return keras.Sequential(
-        [
-            keras.Input((28, 28, 1)),
-            conv(32, 3, padding="same", activation="relu"),
-            keras.layers.MaxPooling2D(),
-            dropout(0),
-            conv(64, 3, padding="same", activation="relu"),
-            keras.layers.MaxPooling2D(),
-            dropout(1),
-            keras.layers.Flatten(),
-            dense(128, activation="relu"),
-            dropout(2),
-            dense(10),
-        ]
-    )
-
-
-def alexnet(conv, dense, dropout):
-    """Five convolutions and three dense layers on 32 x 32 images."""
-    layers = [keras.Input((32, 32, 3))]
-    for i, (filters, size, pool) in enumerate(
-        [(64, 5, 2), (192, 5, 2), (384, 3, 1), (256, 3, 1), (256, 3, 2)]
-    ):
-        layers.append(conv(filters, size, padding="same", activation="relu"))
-        if pool == 2:
-            layers.append(keras.layers.MaxPooling2D())
-        layers.append(dropout(i))
-    layers.append(keras.layers.Flatten())
-    for i in (5, 6):
-        layers += [dropout(i), dense(1024, activation="relu")]
-    return keras.Sequential([*layers, dense(10)])
-
-
-def mlp(conv, dense, dropout):
-    """Three dense layers, whose kernels are used once an example."""
-    return keras.Sequential(
-        [
-            keras.Input((784,)),
-            dense(512, activation="relu"),
-            dropout(0),
-            dense(512, activation="relu"),
-            dropout(1),
-            dense(10),
-        ]
-    )
-
-
-NETWORKS = {"small_cnn": small_cnn, "alexnet": alexnet, "mlp": mlp}
-
-
-def build(name, groups, jit_compile):
-    """A compiled network: plain Keras with `groups="plain"`."""
-    keras.utils.set_random_seed(0)
-    build_network = NETWORKS[name]
-    if groups == "plain":
-        model = build_network(
-            keras.layers.Conv2D,
-            keras.layers.Dense,
-            lambda i: keras.layers.Dropout(0.1),
-        )
-    else:
-        model = stn.SelfTuningModel(
-            build_network(
-                stn.layers.HyperConv2D,
-                stn.layers.HyperDense,
-                lambda i: stn.layers.Dropout(
-                    stn.Float(f"dropout_{i}", 0.0, 0.9, default=0.1)
-                ),
-            ),
-            groups=groups,
-        )
-    model.compile(
-        keras.optimizers.SGD(0.01, momentum=0.9),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-        jit_compile=jit_compile,
-    )
-    return model
-
-
-def make_batch(name, batch_size):
-    shape = {"small_cnn": (28, 28, 1), "alexnet": (32, 32, 3), "mlp": (784,)}
-    rng = np.random.default_rng(0)
-    x = rng.random((batch_size, *shape[name]), "float32")
-    y = rng.integers(0, 10, batch_size).astype("int32")
-    return keras.ops.convert_to_tensor(x), keras.ops.convert_to_tensor(y)
 
 
 def make_tasks(model, batch, is_plain):
@@ -132,7 +42,7 @@ def make_tasks(model, batch, is_plain):
         return float(model.test_function(iter([batch]))["loss"])
 
     def predict():
-        return float(model.predict_function([batch])[0, 0])
+        return float(model.predict_function([batch]).numpy().flat[0])
 
     if is_plain:
         weights, cycle = (batch,), (batch,) * 3
@@ -232,7 +142,7 @@ def main():
         nargs="+",
         choices=NETWORKS,
         default=["small_cnn", "mlp"],
-        help="alexnet takes seconds a step on a CPU",
+        help="alexnet and vgg16 take seconds a step on a CPU",
     )
     parser.add_argument("--groups", nargs="+", type=int, default=[4, 8, 16])
     parser.add_argument("--batch-size", type=int, default=128)

@@ -93,7 +93,9 @@ def test_unknown_value_is_refused():
         lstm_language_model(9, values={"dropout": 0.1}, **SMALL)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 def test_tuned_network_trains_saves_and_loads(jit_compile, tmp_path):
     network = lstm_language_model(9, **SMALL)
     model = stn.SelfTuningModel(network, tune_scales=False, groups=2)

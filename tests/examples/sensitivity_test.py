@@ -56,6 +56,7 @@ def write_interrupted(folder):
     log.write_text("epoch,val_loss\n0,2.5\n1,2.25\n")
 
 
+@pytest.mark.slow
 def test_images_go_on_where_they_stopped_and_make_table_and_pictures(
     monkeypatch, tmp_path, capsys
 ):

@@ -20,8 +20,6 @@ def folder(tmp_path_factory):
         "uneven",
         "subclassed",
         "loss_side",
-        "random_on_one",
-        "random_on_two",
     )
     return folder
 
@@ -195,14 +193,11 @@ def test_mixing_layers_train_on_two_devices(loss_side):
     assert np.isfinite(logs["loss"]) and logs["skipped_tuning_steps"] == 0
 
 
-def test_two_devices_draw_as_one(folder):
-    one = read(folder / "random_on_one.npz")
-    assert len(set(part(one, "logs")["loss"])) == 3
-    assert_close(read(folder / "random_on_two.npz"), one, 1e-4)
-
-
 @pytest.mark.slow
-def test_four_devices_draw_as_one(folder):
-    run_program(distribution_program, folder, "random_on_four")
-    one = read(folder / "random_on_one.npz")
-    assert_close(read(folder / "random_on_four.npz"), one, 1e-4)
+def test_two_and_four_devices_draw_as_one(tmp_path):
+    names = [f"random_on_{number}" for number in ("one", "two", "four")]
+    run_program(distribution_program, tmp_path, *names)
+    one, two, four = (read(tmp_path / f"{name}.npz") for name in names)
+    assert len(set(part(one, "logs")["loss"])) == 3
+    assert_close(two, one, 1e-4)
+    assert_close(four, one, 1e-4)

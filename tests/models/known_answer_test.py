@@ -34,7 +34,9 @@ def validation_losses(problem, values):
     return np.array(losses)
 
 
-@pytest.mark.parametrize("start", [0.1, 0.9])
+@pytest.mark.parametrize(
+    "start", [0.1, pytest.param(0.9, marks=pytest.mark.slow)]
+)
 def test_input_noise_goes_to_the_best_fixed_value(problem, start):
     values = np.linspace(0.01, 0.99, 99)
     losses = validation_losses(problem, values)

@@ -108,7 +108,14 @@ GUIDES = {
 }
 
 
-@pytest.mark.parametrize("name", GUIDES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "convolutional",
+        pytest.param("conditional", marks=pytest.mark.slow),
+        "with_fit",
+    ],
+)
 def test_functions_of_the_guides_are_searched_and_tuned(name, digits, tmp_path):
     hypermodel, objective, tuned = GUIDES[name]
     tuner = stn.SelfTuner(

@@ -29,6 +29,7 @@ def finish(process, code=0):
     return [line for line in out.splitlines() if " COMPLETED " in line]
 
 
+@pytest.mark.slow
 def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path):
     whole = start(tmp_path / "whole")
     killed = start(tmp_path / "killed", 1)

@@ -162,6 +162,7 @@ def test_only_what_was_declared_beforehand_is_tuned_if_so_asked(tmp_path):
     assert found._space.tuned == {}
 
 
+@pytest.mark.slow
 def test_executions_of_a_trial_are_averaged(tmp_path):
     found = search(builds.with_dropout, tmp_path, executions_per_trial=2)
     (trial,) = found.oracle.get_best_trials(1)
