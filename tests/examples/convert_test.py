@@ -42,6 +42,7 @@ def read_run(folder, name):
     return json.loads((folder / "runs" / f"{name}.json").read_text())
 
 
+@pytest.mark.slow
 def test_runs_are_compared_and_known_ones_not_repeated(
     run, convert, monkeypatch, capsys
 ):

@@ -59,6 +59,7 @@ def read(path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_all_rows_train_alike_and_known_runs_are_not_repeated(
     run, table, problems, monkeypatch, capsys
 ):

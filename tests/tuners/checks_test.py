@@ -116,6 +116,7 @@ def test_a_trial_whose_loss_becomes_nan_fails_and_others_do_not(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:In epoch 3, . tuning steps")
+@pytest.mark.slow
 def test_the_epochs_before_a_nan_count(tmp_path, capsys):
     class Spoil(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):

@@ -79,6 +79,7 @@ def test_a_hypermodel_with_its_own_fit_keeps_it(tmp_path):
     assert space == ["batch_size"]
 
 
+@pytest.mark.slow
 def test_values_that_come_with_others_are_tuned_as_well(tmp_path):
     def build(hp):
         layers = []

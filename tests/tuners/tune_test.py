@@ -58,6 +58,7 @@ def test_a_function_of_hp_is_searched(tmp_path):
     assert [*tmp_path.rglob("schedule.csv")]
 
 
+@pytest.mark.slow
 def test_a_search_leaves_no_files_without_a_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tune(builds.with_dropout, epochs=1)
