@@ -119,7 +119,10 @@ def run_search(race, monkeypatch, folder, method, trials):
 
 @pytest.mark.parametrize(
     "method, module",
-    [("grid", "keras_tuner"), ("tpe", "optuna")],
+    [
+        pytest.param("grid", "keras_tuner", marks=pytest.mark.slow),
+        ("tpe", "optuna"),
+    ],
 )
 def test_interrupted_search_repeats_the_network_that_was_cut(
     race, monkeypatch, tmp_path, method, module

@@ -62,6 +62,7 @@ def test_hyperband_goes_on_with_the_networks_of_earlier_rounds(tmp_path):
         assert float(start["dropout"]) != 0.2, "it began anew"
 
 
+@pytest.mark.slow
 def test_a_hypermodel_with_its_own_fit_keeps_it(tmp_path):
     class Own(keras_tuner.HyperModel):
         def build(self, hp):
@@ -105,6 +106,7 @@ def test_without_anything_to_tune_networks_are_trained_all_the_same(
     assert type(found.get_best_models()[0]) is keras.Sequential
 
 
+@pytest.mark.slow
 def test_a_self_tuning_model_stays_as_it_is(tmp_path):
     def build(hp):
         rate = stn.Float("dropout", 0.0, 0.9, default=0.1)
@@ -172,6 +174,7 @@ def test_executions_of_a_trial_are_averaged(tmp_path):
     found.get_best_models()
 
 
+@pytest.mark.slow
 def test_the_hyper_optimizer_is_like_the_given_one_and_new_each_time(tmp_path):
     seen = []
 
