@@ -16,6 +16,7 @@ import statistics
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
+from networks import compiled
 from networks import make_batch
 from step_cost import make_tasks
 from step_cost import seconds
@@ -47,13 +48,7 @@ def build(count, groups, jit_compile):
         ]
     )
     model = stn.SelfTuningModel(network, groups=groups, hyperparameters=others)
-    model.compile(
-        keras.optimizers.SGD(0.01, momentum=0.9),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-        jit_compile=jit_compile,
-    )
-    return model
+    return compiled(model, jit_compile)
 
 
 def measure(counts, batch_size, groups, jit_compile, rounds):

@@ -168,6 +168,11 @@ def build(name, groups, jit_compile=False):
         model = make(PLAIN)
     else:
         model = stn.SelfTuningModel(make(TUNED), groups=groups)
+    return compiled(model, jit_compile)
+
+
+def compiled(model, jit_compile):
+    """The model, compiled as all that are timed."""
     model.compile(
         keras.optimizers.SGD(0.01, momentum=0.9),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),

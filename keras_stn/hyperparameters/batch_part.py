@@ -4,7 +4,6 @@ What is drawn for an example, or for a group of examples, must not depend on
 how many replicas share the batch. So each has to know where its part begins.
 """
 
-import contextlib
 import contextvars
 import math
 
@@ -13,6 +12,7 @@ from keras import ops
 
 from keras_stn import backend
 from keras_stn.hyperparameters.divisor import largest_divisor
+from keras_stn.hyperparameters.step import held
 
 _PART = contextvars.ContextVar("batch_part", default=None)
 
@@ -91,11 +91,6 @@ def current_part():
     return _PART.get()
 
 
-@contextlib.contextmanager
 def entered_part(part):
     """Makes `part` the current one."""
-    token = _PART.set(part)
-    try:
-        yield
-    finally:
-        _PART.reset(token)
+    return held(_PART, part)

@@ -61,37 +61,37 @@ def current_sample():
 
 
 @contextlib.contextmanager
+def held(variable, value):
+    """Gives a context variable a value for a while.
+
+    Args:
+        variable: A `contextvars.ContextVar`.
+        value: The value, which is yielded.
+    """
+    token = variable.set(value)
+    try:
+        yield value
+    finally:
+        variable.reset(token)
+
+
 def entered(step):
     """Makes `step` the current one."""
-    token = _STEP.set(step)
-    try:
-        yield step
-    finally:
-        _STEP.reset(token)
+    return held(_STEP, step)
 
 
-@contextlib.contextmanager
 def sampled(sample):
     """Makes `sample` the current one."""
-    token = _SAMPLE.set(sample)
-    try:
-        yield
-    finally:
-        _SAMPLE.reset(token)
+    return held(_SAMPLE, sample)
 
 
-@contextlib.contextmanager
 def replayed(values):
     """Gives hyperparameters that no model samples the values of a schedule.
 
     Args:
         values: Dictionary from names to scalar tensors.
     """
-    token = _REPLAYED.set(values)
-    try:
-        yield
-    finally:
-        _REPLAYED.reset(token)
+    return held(_REPLAYED, values)
 
 
 def value_without_sample(hyperparameter, continuous=False):

@@ -11,7 +11,6 @@ import functools
 import os
 import pathlib
 import sys
-import traceback
 
 import keras
 import numpy as np
@@ -19,6 +18,7 @@ import tensorflow as tf
 from keras import ops
 
 import keras_stn as stn
+from tests.programs import start_in_fork
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(32, 6, 6, 2)).astype("float32")
@@ -355,20 +355,7 @@ def main():
     folder = pathlib.Path(sys.argv[1])
     for name in sys.argv[2:]:
         case = globals()[name]
-        # TensorFlow may be forked as long as it has been imported only, which
-        # takes as long as a case.
-        process = os.fork()
-        if process == 0:
-            status = 1
-            try:
-                run(case, folder)
-                status = 0
-            except Exception:
-                traceback.print_exc()
-            sys.stdout.flush()
-            sys.stderr.flush()
-            # The threads of two devices may outlive the interpreter.
-            os._exit(status)
+        process = start_in_fork(run, case, folder)
         if os.waitpid(process, 0)[1]:
             sys.exit(f"The case {name!r} failed.")
 

@@ -14,7 +14,6 @@ import signal
 import socket
 import sys
 import time
-import traceback
 
 import keras
 import numpy as np
@@ -31,6 +30,7 @@ from tests.models.distribution_program import make_dataset
 from tests.models.distribution_program import make_model
 from tests.models.distribution_program import prefixed
 from tests.models.distribution_program import state
+from tests.programs import start_in_fork
 
 WORKERS = 2
 PATIENCE = 240  # Seconds that processes get.
@@ -155,28 +155,6 @@ def run(case, folder, index, ports):
     np.savez(folder / f"{case.__name__}_{name}.npz", **results)
 
 
-def start(case, folder, index, ports):
-    """Runs a case in a process of its own.
-
-    Returns:
-        Integer, the id of the process.
-    """
-    # TensorFlow may be forked as long as it has been imported only, which
-    # takes as long as a case.
-    process = os.fork()
-    if process == 0:
-        status = 1
-        try:
-            run(case, folder, index, ports)
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-    return process
-
-
 def wait(processes, patience=PATIENCE):
     """Waits for processes to end, and kills those that do not.
 
@@ -216,10 +194,10 @@ def main():
     # To compare with, one process trains alone.
     indices = [*range(WORKERS), *([None] if case is train else [])]
     ports = free_ports(WORKERS)
-    processes = [start(case, folder, index, ports) for index in indices]
-    begin = time.monotonic()
+    processes = [
+        start_in_fork(run, case, folder, index, ports) for index in indices
+    ]
     failed = [status for status in wait(set(processes)).values() if status]
-    print(time.monotonic() - begin, file=sys.stderr)
     if failed:
         sys.exit(f"The run {name!r} failed: {failed}.")
 
