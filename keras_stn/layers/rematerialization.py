@@ -30,20 +30,33 @@ def rematerialized(layer, call):
     def wrapper(*args, **kwargs):
         leaves = keras.tree.flatten((args, kwargs))
         tensors = [tensor for leaf in leaves for tensor in tensors_of(leaf)]
+        variables = [v for v in layer.variables if is_float(v)]
+        with AutocastScope(None):
+            values = [ops.convert_to_tensor(v) for v in variables]
 
         def function(*tensors):
             rest = iter(tensors)
+            # TensorFlow's graph optimizer loses the order of a second reading
+            # of a weight and its update: the weight is read once.
+            scope = keras.StatelessScope(
+                [(v, next(rest)) for v in variables], initialize_variables=False
+            )
             filled = [fill(leaf, rest) for leaf in leaves]
             args_again, kwargs_again = keras.tree.pack_sequence_as(
                 (args, kwargs), filled
             )
             # On the way back Keras is not there to cast the weights.
-            with AutocastScope(layer.compute_dtype):
+            with scope, AutocastScope(layer.compute_dtype):
                 return call(*args_again, **kwargs_again)
 
-        return backend.recompute(function)(*tensors)
+        return backend.recompute(function)(*values, *tensors)
 
     return wrapper
+
+
+def is_float(variable):
+    """Whether a variable holds real numbers, which may have a gradient."""
+    return keras.backend.is_float_dtype(variable.dtype)
 
 
 def tensors_of(leaf):
