@@ -13,7 +13,8 @@ is a long race, for which `pip install keras_stn[race]` brings what it needs.
 Every method gets the same network, data, ranges, early stopping and time. The
 time counts building, compiling, training and the search's own thoughts;
 imports, loading the data and testing the winner do not count. What is
-compared is the cross entropy on the validation data, without penalties.
+compared is the cross entropy on the validation data, without penalties. The
+method "fixed" trains one network at the values that self-tuning starts from.
 Methods run one after another, each in a process of its own. Where the machine
 does other work at the same time, `--clock cpu` limits the processor's seconds
 in place of those on the wall.
@@ -37,6 +38,9 @@ import keras
 from race_problems import EPOCHS
 from race_problems import RANGES
 from race_problems import Problem
+from race_problems import Values
+from race_recorder import Recorder
+from race_recorder import train
 from run_table import check_settings
 
 KERAS_TUNER = {"keras_tuner": "keras-tuner", "tensorboard": "tensorboard"}
@@ -49,6 +53,7 @@ NEEDS = {
     "tpe": {"optuna": "optuna"},
     "pbt": {"ray": "ray[tune]"},
     "self_tuning": KERAS_TUNER,
+    "fixed": {},
 }
 TITLES = {
     "sample": "Fashion-MNIST's first images",
@@ -103,8 +108,6 @@ def check_installed(methods):
 
 def run_one(arguments, method, seed):
     """One run of one method, in this process."""
-    from race_recorder import Recorder
-
     problem = Problem(*problem_arguments(arguments))
     data = problem.load(arguments.data_dir)
     name = f"{label_of(arguments, method)}-{seed}"
@@ -125,6 +128,9 @@ def run_one(arguments, method, seed):
         folder = arguments.out / "searches" / name
         recorder.clock.start()
         run_self_tuning(problem, recorder, data, seed, folder, arguments)
+    elif method == "fixed":
+        recorder.clock.start()
+        train_fixed(problem, recorder, data)
     elif method == "pbt":
         from race_population import search
 
@@ -152,6 +158,12 @@ def run_one(arguments, method, seed):
     recorder.finish()
 
 
+def train_fixed(problem, recorder, data):
+    """Trains one network at the values that self-tuning starts from."""
+    values = {name: one.default for name, one in problem.ranges.items()}
+    train(problem.build(Values()), values, recorder, data, problem.epochs)
+
+
 def problem_arguments(arguments):
     """The arguments of `Problem`."""
     sizes = (arguments.train_size, arguments.validation_size, None)
@@ -169,8 +181,8 @@ def run_all(arguments):
     # Or a run would go on after its parent was ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended by a signal."))
     for method in arguments.methods:
-        is_tuned = method == "self_tuning"
-        seeds = arguments.seeds if is_tuned else arguments.search_seeds
+        is_search = method not in ("self_tuning", "fixed")
+        seeds = arguments.search_seeds if is_search else arguments.seeds
         for seed in range(seeds):
             print(f"{label_of(arguments, method)}, seed {seed}", flush=True)
             subprocess.run(
@@ -228,7 +240,7 @@ def parse_arguments():
     add("--budget", type=float, help="minutes for each run")
     add("--clock", choices=("wall", "cpu"), default="wall")
     add("--methods", nargs="+", choices=list(NEEDS), default=None)
-    add("--seeds", type=int, help="runs of self-tuning")
+    add("--seeds", type=int, help="runs of self-tuning, and of fixed")
     add("--search-seeds", type=int, default=1, help="runs of each search")
     add("--out", type=pathlib.Path, help="folder for what is written")
     add("--report", action="store_true", help="only table and picture")

@@ -24,8 +24,9 @@ METHODS = (
     "hyperband",
     "tpe",
     "pbt",
+    "fixed",
 )
-# What the picture calls them, where it is not their name.
+# What table and picture call them, where it is not their name.
 NAMES = {
     "self_tuning": "self-tuning",
     "grid": "grid search",
@@ -34,6 +35,7 @@ NAMES = {
     "hyperband": "Hyperband",
     "tpe": "TPE, median pruning",
     "pbt": "population-based training",
+    "fixed": "fixed at the start values",
 }
 # The figures of a run, and their decimals in the table.
 DIGITS = {
@@ -121,7 +123,8 @@ def write_table(runs, count, clock, path):
             with_spread([row[name] for row in figures.values()], digits)
             for name, digits in DIGITS.items()
         ]
-        cells.append([method, str(count), str(len(seeds)), *columns])
+        name = NAMES.get(method, method)
+        cells.append([name, str(count), str(len(seeds)), *columns])
     return save_table(cells, path, numbers)
 
 
@@ -150,16 +153,17 @@ def compare(runs, clock, tuned="self_tuning"):
             continue
         for seed, rows in seeds.items():
             figures = to_figures(rows, clock)
+            loss = figures["validation loss"]
             needed = [
-                seconds_until(other, figures["validation loss"], clock)
+                seconds_until(other, loss, clock)
                 for other in runs[tuned].values()
             ]
             reached = [seconds for seconds in needed if seconds is not None]
             sentence = (
-                f"{method} (seed {seed}) has {figures['validation loss']:.4f} "
+                f"{NAMES.get(method, method)} (seed {seed}) has {loss:.4f} "
                 f"after {figures['seconds to best']:.0f} of "
                 f"{figures['seconds']:.0f} s; {len(reached)} of {len(needed)} "
-                f"runs of {tuned} are as low"
+                f"runs of {NAMES.get(tuned, tuned)} are as low"
             )
             if reached:
                 median = statistics.median(reached)

@@ -59,7 +59,7 @@ def test_search_and_self_tuning_race_and_a_second_start_repeats_nothing(
     set_arguments(monkeypatch, *arguments, "random", "--budget", "0.05")
     race.main()
     arguments = (*arguments, "random", "self_tuning", "--budget", "0.05")
-    set_arguments(monkeypatch, *arguments[:5], "self_tuning")
+    set_arguments(monkeypatch, *arguments[:5], "self_tuning", "fixed")
     race.main()
     random = read(tmp_path / "records" / "random-0.jsonl")
     tuned = read(tmp_path / "records" / "self_tuning-0.jsonl")
@@ -71,6 +71,9 @@ def test_search_and_self_tuning_race_and_a_second_start_repeats_nothing(
     assert set(trial["values"]) == {"dropout_1", "dropout_2", "dropout_dense"}
     assert trial["epochs"] == 2
     assert 0 < trial["test_loss"] < 10
+    fixed = read(tmp_path / "records" / "fixed-0.jsonl")
+    assert fixed[-2]["values"] == dict.fromkeys(trial["values"], 0.225)
+    assert fixed[-2]["epochs"] == 2 and fixed[-1]["is_exhausted"]
     schedule = tmp_path / "searches" / "self_tuning-0" / "trial_0"
     with (schedule / "schedule.csv").open() as file:
         # The start and two epochs.
@@ -78,7 +81,7 @@ def test_search_and_self_tuning_race_and_a_second_start_repeats_nothing(
     assert (tmp_path / "race.png").exists()
     text = capsys.readouterr().out
     assert (tmp_path / "table.md").read_text() in text
-    assert "runs of self_tuning are as low" in text
+    assert "runs of self-tuning are as low" in text
 
     set_arguments(monkeypatch, *arguments)
     race.main()

@@ -56,7 +56,7 @@ def test_table_has_means_and_spread_and_the_file_every_run(
         for line in text.splitlines()
     ]
     assert dict(zip(lines[0], lines[2])) == {
-        "method": "self_tuning",
+        "method": "self-tuning",
         "hyperparameters": "3",
         "runs": "2",
         "networks": "2 ± 0",
@@ -87,15 +87,15 @@ def test_seconds_may_be_those_of_the_processor(report, runs):
 def test_sentence_says_when_self_tuning_was_as_good(report, runs):
     (sentence,) = report.compare(runs, "wall")
     assert sentence == (
-        "bayesian (seed 0) has 0.5000 after 80 of 100 s; 2 of 2 runs of "
-        "self_tuning are as low, after 25 s in the median: 0.31 of its time "
-        "and 0.25 of its budget."
+        "Bayesian optimization (seed 0) has 0.5000 after 80 of 100 s; 2 of 2 "
+        "runs of self-tuning are as low, after 25 s in the median: 0.31 of "
+        "its time and 0.25 of its budget."
     )
     (sentence,) = report.compare(runs, "wall", "self_tuning_fast")
     assert "1 of 1 runs of self_tuning_fast are as low, after 20 s" in sentence
     runs["bayesian"][0][-2]["best"] = 0.1
     (sentence,) = report.compare(runs, "wall")
-    assert sentence.endswith("0 of 2 runs of self_tuning are as low.")
+    assert sentence.endswith("0 of 2 runs of self-tuning are as low.")
 
 
 def test_picture_is_drawn(report, runs, tmp_path):
