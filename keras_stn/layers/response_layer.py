@@ -1,5 +1,7 @@
 """The best response: how a layer's weights depend on the hyperparameters."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -43,6 +45,8 @@ class ResponseLayer(HyperLayer):
 
     # The weights that respond, where the layer has them.
     responding = ("kernel", "bias")
+    # Those among them that `linear` takes.
+    kernels = ("kernel",)
 
     num_hyperparameters = None
     lora_rank = None
@@ -270,20 +274,32 @@ class ResponseLayer(HyperLayer):
         return ops.reshape(gates, (-1, *shape))
 
     def apply_response(self, inputs, hyperparameters):
-        """The layer's output before its activation, at the hyperparameters.
+        """The layer's output at the hyperparameters.
 
         Args:
             inputs: Tensor of shape `(batch_size, ...)`.
             hyperparameters: A `Sample`.
 
         Returns:
-            Tensor, the pre-activation.
+            Tensor, with bias and activation.
         """
-        outputs = self.apply_kernel(inputs, hyperparameters)
-        if self.use_bias:
-            bias = self.weight_of_rows("bias", hyperparameters)
-            outputs = outputs + self.bias_to_outputs(bias, inputs)
-        return outputs
+        activation = self.activation or keras.activations.linear
+        if not self._kernel_per_row_is_cheaper(inputs, hyperparameters.groups):
+            outputs = self.apply_all_kernels(inputs, hyperparameters)
+            if self.use_bias:
+                bias = self.weight_of_rows("bias", hyperparameters)
+                outputs = outputs + self.bias_to_outputs(bias, inputs)
+            return activation(outputs)
+
+        names = (*self.kernels, "bias") if self.use_bias else self.kernels
+        rows = inputs, hyperparameters, names
+        # A layer may have rows of its own, for the whole batch.
+        if isinstance(activation, keras.layers.Layer):
+            return activation(self._apply_by_rows(self._affine, *rows))
+        # TensorFlow makes one operation of a map, its bias and its activation.
+        return self._apply_by_rows(
+            lambda *args: activation(self._affine(*args)), *rows
+        )
 
     def apply_kernel(self, inputs, hyperparameters):
         """The linear map by W(λ), without bias.
@@ -301,7 +317,21 @@ class ResponseLayer(HyperLayer):
             Tensor.
         """
         if self._kernel_per_row_is_cheaper(inputs, hyperparameters.groups):
-            return self._apply_row_kernels(inputs, hyperparameters)
+            return self._apply_by_rows(
+                self.linear, inputs, hyperparameters, self.kernels
+            )
+        return self.apply_all_kernels(inputs, hyperparameters)
+
+    def apply_all_kernels(self, inputs, hyperparameters):
+        """The linear map by W(λ), as the sum of the maps by both kernels.
+
+        Args:
+            inputs: Tensor of shape `(batch_size, ...)`.
+            hyperparameters: A `Sample`.
+
+        Returns:
+            Tensor.
+        """
         gates = self.gates("kernel", hyperparameters)
         response = self.linear(inputs, self.response_kernel)
         outputs = self.linear(inputs, self.kernel)
@@ -320,17 +350,26 @@ class ResponseLayer(HyperLayer):
         """At how many positions a group's own kernel pays for itself."""
         return POSITIONS_PER_KERNEL
 
-    def _apply_row_kernels(self, inputs, hyperparameters, names=("kernel",)):
+    def _apply_by_rows(self, function, inputs, hyperparameters, names):
+        """Calls a function with each row's examples and the row's weights."""
         rows = [self.weight_of_rows(name, hyperparameters) for name in names]
         groups = rows[0].shape[0]
-        kernels = zip(*(ops.unstack(weight, groups) for weight in rows))
+        weights = zip(*(ops.unstack(weight, groups) for weight in rows))
         outputs = [
-            self.linear(group, *kernels_of_group)
-            for group, kernels_of_group in zip(
-                ops.split(inputs, groups), kernels
+            function(group, *weights_of_group)
+            for group, weights_of_group in zip(
+                ops.split(inputs, groups), weights
             )
         ]
         return outputs[0] if groups == 1 else ops.concatenate(outputs)
+
+    def _affine(self, inputs, *weights):
+        """The linear map by kernels, and a bias if the layer has one."""
+        if not self.use_bias:
+            return self.linear(inputs, *weights)
+        *kernels, bias = weights
+        bias = self.bias_to_outputs(ops.expand_dims(bias, 0), inputs)
+        return add_bias(self.linear(inputs, *kernels), bias)
 
     def linear(self, inputs, kernel):
         """The linear map of this layer, without bias."""
@@ -375,3 +414,20 @@ class ResponseLayer(HyperLayer):
         if self.built and not self.responds and gate in store.keys():
             self.build_gates(store[gate].shape[0])
         keras.layers.Layer.load_own_variables(self, store)
+
+
+def add_bias(outputs, bias):
+    """Adds a bias in such a way that TensorFlow can join it with the map.
+
+    Args:
+        outputs: Tensor of shape `(batch_size, ...)`.
+        bias: Tensor of shape `(1, ...)`, of the same rank.
+
+    Returns:
+        Tensor.
+    """
+    units = bias.shape[-1]
+    if math.prod(bias.shape) != units:
+        # Keras would take the first of two axes of its size for the bias's.
+        return outputs + bias
+    return ops.add(outputs, ops.reshape(bias, (units,)))

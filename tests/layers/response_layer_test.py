@@ -779,3 +779,26 @@ class TestSaving:
             for network in networks
         )
         np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("positions", [0, 10**6])
+def test_layer_as_activation_is_called_with_the_whole_batch(
+    monkeypatch, positions
+):
+    sizes = []
+
+    class Square(keras.layers.Layer):
+        def call(self, inputs):
+            sizes.append(inputs.shape[0])
+            return inputs**2
+
+    monkeypatch.setattr(response_layer, "POSITIONS_PER_KERNEL", positions)
+    x, sample = np.ones((BATCH, 5), "float32"), make_sample(make_rows(2))
+    layer = layers.HyperDense(4, activation=Square())
+    layer.build_gates(N)
+    y = layer(x, hyperparameters=sample)
+    assert sizes == [BATCH]
+    layer.activation = None
+    np.testing.assert_allclose(
+        y, layer(x, hyperparameters=sample) ** 2, rtol=1e-6
+    )

@@ -13,10 +13,7 @@ class BaseHyperConv(ResponseLayer):
         hyperparameters = self.received(hyperparameters)
         if hyperparameters is None or not self.responds:
             return super().call(inputs)
-        outputs = self.apply_response(inputs, hyperparameters)
-        if self.activation is not None:
-            outputs = self.activation(outputs)
-        return outputs
+        return self.apply_response(inputs, hyperparameters)
 
     def linear(self, inputs, kernel):
         return self.convolution_op(inputs, kernel)

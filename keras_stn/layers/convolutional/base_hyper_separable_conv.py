@@ -14,6 +14,7 @@ class BaseHyperSeparableConv(BaseHyperConv):
     """
 
     responding = (*KERNELS, "bias")
+    kernels = KERNELS
 
     def response_initializer(self, name):
         if name in KERNELS:
@@ -26,9 +27,7 @@ class BaseHyperSeparableConv(BaseHyperConv):
             return (self.rank, self.rank + 1)
         return super().gate_axes(name)
 
-    def apply_kernel(self, inputs, hyperparameters):
-        if self._kernel_per_row_is_cheaper(inputs, hyperparameters.groups):
-            return self._apply_row_kernels(inputs, hyperparameters, KERNELS)
+    def apply_all_kernels(self, inputs, hyperparameters):
         outputs = inputs
         for name, stage in zip(KERNELS, (self.depthwise, self.pointwise)):
             gates = self.gates(name, hyperparameters)

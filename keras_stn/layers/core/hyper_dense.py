@@ -54,7 +54,4 @@ class HyperDense(DenseResponse, keras.layers.Dense):
         hyperparameters = self.received(hyperparameters)
         if hyperparameters is None or not self.responds:
             return super().call(inputs, training=training)
-        outputs = self.apply_response(inputs, hyperparameters)
-        if self.activation is not None:
-            outputs = self.activation(outputs)
-        return outputs
+        return self.apply_response(inputs, hyperparameters)

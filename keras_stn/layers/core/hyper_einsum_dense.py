@@ -115,10 +115,7 @@ class HyperEinsumDense(ResponseLayer, keras.layers.EinsumDense):
         hyperparameters = self.received(hyperparameters)
         if hyperparameters is None or not self.responds:
             return super().call(inputs, training=training)
-        outputs = self.apply_response(inputs, hyperparameters)
-        if self.activation is not None:
-            outputs = self.activation(outputs)
-        return outputs
+        return self.apply_response(inputs, hyperparameters)
 
     def linear(self, inputs, kernel):
         return ops.einsum(self.equation, inputs, kernel)
