@@ -6,16 +6,12 @@ prints, for each network, the time of a weight update, of a cycle (two weight
 updates and one hyperparameter update), of evaluation and of prediction, each
 divided by the time that the plain Keras network of the same shape takes: for
 a cycle, that is three training steps. All are timed in turn in one run, and
-the medians of the rounds' ratios are printed. Peak memory is that of a fresh
-process that runs a few steps.
+the medians of the rounds' ratios are printed. `memory.py` has the memory.
 """
 
 import argparse
 import os
-import resource
 import statistics
-import subprocess
-import sys
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -92,8 +88,7 @@ def measure(name, settings, batch_size, jit_compile, rounds):
         f"\n{name}, batch {batch_size}, {how}; plain Keras in ms: "
         + ", ".join(f"{task} {ms:.2f}" for task, ms in base.items())
     )
-    print(f"{'groups':>12}", *(f"{task:>9}" for task in base), "   memory")
-    plain_memory = peak_memory(name, "plain", batch_size, jit_compile)
+    print(f"{'groups':>12}", *(f"{task:>9}" for task in base))
     for key in settings:
         ratios = [
             statistics.median(
@@ -102,34 +97,12 @@ def measure(name, settings, batch_size, jit_compile, rounds):
             )
             for task in base
         ]
-        memory = peak_memory(name, key, batch_size, jit_compile) / plain_memory
         label = "per example" if key is None else key
         print(
             f"{label:>12}",
             *(f"{ratio:>9.2f}" for ratio in ratios),
-            f"{memory:>9.2f}",
             flush=True,
         )
-
-
-def peak_memory(name, groups, batch_size, jit_compile):
-    """Peak resident memory in bytes of a fresh process that trains."""
-    command = [sys.executable, __file__, "--memory", f"{groups}"]
-    command += ["--networks", name, "--batch-size", str(batch_size)]
-    command += ["--jit-compile"] if jit_compile else []
-    run = subprocess.run(command, capture_output=True, text=True, check=True)
-    return int(run.stdout.split()[-1])
-
-
-def print_peak_memory(name, groups, batch_size, jit_compile):
-    batch = make_batch(name, batch_size)
-    if groups != "plain":
-        groups = None if groups == "None" else int(groups)
-    model = build(name, groups, jit_compile)
-    task = make_tasks(model, batch, groups == "plain")["cycle"]
-    for _ in range(5):
-        task()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 
 def main():
@@ -150,16 +123,7 @@ def main():
     parser.add_argument(
         "--jit-compile", action="store_true", help="XLA instead of the graph"
     )
-    parser.add_argument("--memory", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.memory:
-        print_peak_memory(
-            arguments.networks[0],
-            arguments.memory,
-            arguments.batch_size,
-            arguments.jit_compile,
-        )
-        return
     for name in arguments.networks:
         measure(
             name,
