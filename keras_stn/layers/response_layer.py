@@ -283,23 +283,20 @@ class ResponseLayer(HyperLayer):
         Returns:
             Tensor, with bias and activation.
         """
-        activation = self.activation or keras.activations.linear
-        if not self._kernel_per_row_is_cheaper(inputs, hyperparameters.groups):
+        if self._kernel_per_row_is_cheaper(inputs, hyperparameters.groups):
+            names = (*self.kernels, "bias") if self.use_bias else self.kernels
+            # TensorFlow makes one operation of a map and its bias, and with
+            # one row of the activation too. With many it stays outside: for
+            # the gradient, its results would be kept once more.
+            outputs = self._apply_by_rows(
+                self._affine, inputs, hyperparameters, names
+            )
+        else:
             outputs = self.apply_all_kernels(inputs, hyperparameters)
             if self.use_bias:
                 bias = self.weight_of_rows("bias", hyperparameters)
                 outputs = outputs + self.bias_to_outputs(bias, inputs)
-            return activation(outputs)
-
-        names = (*self.kernels, "bias") if self.use_bias else self.kernels
-        rows = inputs, hyperparameters, names
-        # A layer may have rows of its own, for the whole batch.
-        if isinstance(activation, keras.layers.Layer):
-            return activation(self._apply_by_rows(self._affine, *rows))
-        # TensorFlow makes one operation of a map, its bias and its activation.
-        return self._apply_by_rows(
-            lambda *args: activation(self._affine(*args)), *rows
-        )
+        return outputs if self.activation is None else self.activation(outputs)
 
     def apply_kernel(self, inputs, hyperparameters):
         """The linear map by W(λ), without bias.
