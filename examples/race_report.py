@@ -188,7 +188,7 @@ def draw(runs, clock, title, path):
         title: String.
         path: Path of the picture.
     """
-    figure, axes = pyplot.subplots(figsize=(7, 4.4), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(8.4, 4.2), layout="constrained")
     curves = {
         method: [to_curve(rows, clock) for rows in seeds.values()]
         for method, seeds in runs.items()
@@ -221,7 +221,8 @@ def draw(runs, clock, title, path):
         for minutes, best in everything
     ]
     high = max(statistics.median(early), max(last), 1.1 * low)
-    high = min(high, 2 * low)
+    # With room above the worst, for how it came there.
+    high = min(low + 1.2 * (high - low), 2 * low)
     margin = 0.05 * (high - low)
     unit = "processor time" if clock == "cpu" else "time"
     axes.set(
@@ -232,7 +233,7 @@ def draw(runs, clock, title, path):
         title=title,
     )
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
+    figure.legend(frameon=False, loc="outside right center")
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
 
