@@ -18,9 +18,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import tensorflow as tf
-from networks import NETWORKS
 from networks import build
 from networks import make_batch
+from networks import make_parser
 from step_cost import make_tasks
 
 MIB = 2**20
@@ -64,26 +64,16 @@ def resident():
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    parser = make_parser(
+        __doc__.splitlines()[0],
+        networks=["alexnet", "lstm", "transformer"],
+        groups=[8],
     )
-    parser.add_argument(
-        "--networks",
-        nargs="+",
-        choices=NETWORKS,
-        default=["alexnet", "lstm", "transformer"],
-    )
-    parser.add_argument("--groups", nargs="+", type=int, default=[8])
-    parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument(
         "--dtypes",
         nargs="+",
         default=["float32", "mixed_bfloat16"],
         help="dtype policies of Keras",
-    )
-    parser.add_argument(
-        "--jit-compile", action="store_true", help="XLA instead of the graph"
     )
     parser.add_argument("--only", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -1,5 +1,6 @@
 """The networks that the benchmarks time, of Keras's layers or hyper layers."""
 
+import argparse
 from typing import NamedTuple
 
 import keras
@@ -196,3 +197,24 @@ def make_arrays(name, size):
 def make_batch(name, size):
     """The same as tensors."""
     return tuple(map(keras.ops.convert_to_tensor, make_arrays(name, size)))
+
+
+def make_parser(description, networks, groups):
+    """A parser of the options that benchmarks of several networks share."""
+    parser = argparse.ArgumentParser(
+        description=description,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--networks",
+        nargs="+",
+        choices=NETWORKS,
+        default=networks,
+        help="alexnet and vgg16 take seconds a step on a CPU",
+    )
+    parser.add_argument("--groups", nargs="+", type=int, default=groups)
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument(
+        "--jit-compile", action="store_true", help="XLA instead of the graph"
+    )
+    return parser

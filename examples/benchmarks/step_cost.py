@@ -9,16 +9,15 @@ a cycle, that is three training steps. All are timed in turn in one run, and
 the medians of the rounds' ratios are printed. `memory.py` has the memory.
 """
 
-import argparse
 import os
 import statistics
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from networks import NETWORKS
 from networks import build
 from networks import make_batch
+from networks import make_parser
 
 from keras_stn.models.alternation import Cycle
 
@@ -106,23 +105,12 @@ def measure(name, settings, batch_size, jit_compile, rounds):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    parser = make_parser(
+        __doc__.splitlines()[0],
+        networks=["small_cnn", "mlp"],
+        groups=[4, 8, 16],
     )
-    parser.add_argument(
-        "--networks",
-        nargs="+",
-        choices=NETWORKS,
-        default=["small_cnn", "mlp"],
-        help="alexnet and vgg16 take seconds a step on a CPU",
-    )
-    parser.add_argument("--groups", nargs="+", type=int, default=[4, 8, 16])
-    parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument(
-        "--jit-compile", action="store_true", help="XLA instead of the graph"
-    )
     arguments = parser.parse_args()
     for name in arguments.networks:
         measure(

@@ -30,7 +30,12 @@ def rematerialized(layer, call):
     def wrapper(*args, **kwargs):
         leaves = keras.tree.flatten((args, kwargs))
         tensors = [tensor for leaf in leaves for tensor in tensors_of(leaf)]
-        variables = [v for v in layer.variables if is_float(v)]
+        # Those that may have a gradient.
+        variables = [
+            variable
+            for variable in layer.variables
+            if keras.backend.is_float_dtype(variable.dtype)
+        ]
         with AutocastScope(None):
             values = [ops.convert_to_tensor(v) for v in variables]
 
@@ -52,11 +57,6 @@ def rematerialized(layer, call):
         return backend.recompute(function)(*values, *tensors)
 
     return wrapper
-
-
-def is_float(variable):
-    """Whether a variable holds real numbers, which may have a gradient."""
-    return keras.backend.is_float_dtype(variable.dtype)
 
 
 def tensors_of(leaf):
