@@ -6,8 +6,8 @@ trains the quickstart's network by `fit`, and by the same steps on batches that
 are in memory already. What `fit` takes longer is reading, shuffling and
 batching, Keras's own loop, and the alternation between training and tuning
 batches. The plain Keras network is measured alike, on as many batches. All
-take turns in one run; printed are milliseconds a batch, and the share of
-`fit` that is not the steps themselves.
+take turns in one run; printed are milliseconds a batch, and the share of the
+epoch that is not the steps themselves.
 """
 
 import argparse
@@ -19,6 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 from networks import NETWORKS
+from networks import EpochTimer
 from networks import build
 from networks import make_arrays
 
@@ -29,7 +30,7 @@ BATCHES = {"plain": (90, 0), "self-tuning": (60, 30)}
 
 
 def make_tasks(name, kind, batch_size, groups):
-    """Functions that train an epoch by `fit`, and one of batches at hand."""
+    """Functions that time an epoch of `fit`, and one of batches at hand."""
     model = build(name, "plain" if kind == "plain" else groups)
     training, tuning = BATCHES[kind]
     x, y = make_arrays(name, batch_size * training)
@@ -40,7 +41,9 @@ def make_tasks(name, kind, batch_size, groups):
         options["tuning_data"] = (x_val, y_val)
 
     def fit():
-        model.fit(x, y, **options)
+        timer = EpochTimer()
+        model.fit(x, y, callbacks=[timer], **options)
+        return timer.seconds
 
     def steps():
         batch = tuple(
@@ -48,9 +51,11 @@ def make_tasks(name, kind, batch_size, groups):
         )
         step = batch if not tuning else Cycle((batch,) * 2, (batch,))
         model.make_train_function()
+        start = time.perf_counter()
         for _ in range(tuning or training):
             logs = model.train_function(iter([step]))
         float(logs["loss"])
+        return time.perf_counter() - start
 
     return {"fit": fit, "steps": steps}
 
@@ -75,10 +80,9 @@ def main():
     for number in range(arguments.rounds + 1):
         for kind, pair in tasks.items():
             for how, task in pair.items():
-                start = time.perf_counter()
-                task()
+                seconds = task()
                 if number:  # The first compiles.
-                    times[kind][how].append(time.perf_counter() - start)
+                    times[kind][how].append(seconds)
     print(f"{'':>12} {'fit':>8} {'steps':>8} {'share':>8}")
     for kind, measured in times.items():
         batch = 1e3 / sum(BATCHES[kind])

@@ -1,6 +1,7 @@
 """The networks that the benchmarks time, of Keras's layers or hyper layers."""
 
 import argparse
+import time
 from typing import NamedTuple
 
 import keras
@@ -197,6 +198,19 @@ def make_arrays(name, size):
 def make_batch(name, size):
     """The same as tensors."""
     return tuple(map(keras.ops.convert_to_tensor, make_arrays(name, size)))
+
+
+class EpochTimer(keras.callbacks.Callback):
+    """Keeps the seconds of the last epoch, without what `fit` does about it.
+
+    TensorFlow may take seconds to let go of an iterator.
+    """
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.start = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seconds = time.perf_counter() - self.start
 
 
 def make_parser(description, networks, groups):

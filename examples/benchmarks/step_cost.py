@@ -15,6 +15,7 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from keras import ops
 from networks import build
 from networks import make_batch
 from networks import make_parser
@@ -37,7 +38,8 @@ def make_tasks(model, batch, is_plain):
         return float(model.test_function(iter([batch]))["loss"])
 
     def predict():
-        return float(model.predict_function([batch]).numpy().flat[0])
+        # One number alone: some outputs are shared with NumPy, some copied.
+        return float(ops.ravel(model.predict_function([batch]))[0])
 
     if is_plain:
         weights, cycle = (batch,), (batch,) * 3

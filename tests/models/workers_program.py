@@ -28,6 +28,7 @@ from tests.models.distribution_program import Y
 from tests.models.distribution_program import fit
 from tests.models.distribution_program import make_dataset
 from tests.models.distribution_program import make_model
+from tests.models.distribution_program import make_random
 from tests.models.distribution_program import prefixed
 from tests.models.distribution_program import state
 from tests.programs import start_in_fork
@@ -49,8 +50,12 @@ def make_dense():
 
 
 def train(strategy, folder, name):
-    """Arrays and data sets; evaluation, prediction, saving and loading."""
-    model = make_model(strategy, make_dense)
+    """Arrays and data sets; evaluation, prediction, saving and loading.
+
+    Of images, by a network that has a convolution, a recurrent layer and every
+    kind of random numbers.
+    """
+    model = make_model(strategy, make_random)
     results = prefixed("start", state(model))
     writer = "alone" if name == "alone" else "workers"
     logs = fit(

@@ -45,7 +45,7 @@ def test_workers_train_as_one_process(worker, alone):
 
 def test_workers_log_as_one_process(worker, alone):
     logs = part(worker, "logs")
-    assert {"loss", "tuning_loss", "factor", "val_loss"} <= logs.keys()
+    assert {"loss", "tuning_loss", "dropout", "val_loss"} <= logs.keys()
     np.testing.assert_array_equal(logs["count"], [32, 32])
     np.testing.assert_array_equal(logs["val_count"], [16, 16])
     assert_close(logs, part(alone, "logs"))
