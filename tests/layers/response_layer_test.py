@@ -802,3 +802,21 @@ def test_layer_as_activation_is_called_with_the_whole_batch(
     np.testing.assert_allclose(
         y, layer(x, hyperparameters=sample) ** 2, rtol=1e-6
     )
+
+
+@pytest.mark.parametrize(
+    "groups, maps", [(2, 2), (32, 32), (64, 2)], ids=["few", "limit", "many"]
+)
+def test_many_rows_share_two_maps(groups, maps):
+    calls = []
+
+    class Counted(layers.HyperDense):
+        def linear(self, inputs, kernel):
+            calls.append(kernel)
+            return super().linear(inputs, kernel)
+
+    layer = Counted(2)
+    layer.build_gates(N)
+    x = np.ones((64, 2 * response_layer.POSITIONS_PER_KERNEL, 3), "float32")
+    layer(x, hyperparameters=make_sample(make_rows(groups)))
+    assert len(calls) == maps
