@@ -78,7 +78,7 @@ def measure(name, batch_size, rounds):
     )
     batch = (keras.ops.convert_to_tensor(x), None)
     tasks = {
-        row: make_tasks(model, batch, is_plain=row != "self-tuning")["predict"]
+        row: make_tasks(model, batch)["predict"]
         for row, model in models.items()
     }
     for task in tasks.values():  # Compiles.

@@ -55,7 +55,7 @@ def measure(counts, batch_size, groups, jit_compile, rounds):
     """Prints one table: a row a number of hyperparameters."""
     batch = make_batch("small_cnn", batch_size)
     tasks = {
-        count: make_tasks(build(count, groups, jit_compile), batch, False)
+        count: make_tasks(build(count, groups, jit_compile), batch)
         for count in counts
     }
     kinds = ("weights", "cycle", "evaluate")

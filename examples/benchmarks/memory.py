@@ -45,7 +45,7 @@ def print_growth(name, groups, arguments):
     if groups not in ("plain", None):
         groups = int(groups)
     model = build(name, groups, arguments.jit_compile)
-    tasks = make_tasks(model, batch, groups == "plain")
+    tasks = make_tasks(model, batch)
     for _ in range(CYCLES):
         tasks["cycle"]()
     if devices:

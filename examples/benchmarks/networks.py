@@ -163,11 +163,23 @@ TEXT = ("lstm", "transformer")
 
 
 def build(name, groups, jit_compile=False):
-    """A compiled network: plain Keras with `groups="plain"`."""
+    """A compiled network.
+
+    Args:
+        name: String, one of `NETWORKS`.
+        groups: As in `SelfTuningModel`; or `"plain"` for a network of Keras's
+            layers, or `"to_keras"` for one that a tuned model was made into.
+        jit_compile: Boolean.
+
+    Returns:
+        A `keras.Model`.
+    """
     keras.utils.set_random_seed(0)
     make, _ = NETWORKS[name]
     if groups == "plain":
         model = make(PLAIN)
+    elif groups == "to_keras":
+        model = stn.SelfTuningModel(make(TUNED)).to_keras()
     else:
         model = stn.SelfTuningModel(make(TUNED), groups=groups)
     return compiled(model, jit_compile)

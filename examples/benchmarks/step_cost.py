@@ -5,7 +5,8 @@
 prints, for each network, the time of a weight update, of a cycle (two weight
 updates and one hyperparameter update), of evaluation and of prediction, each
 divided by the time that the plain Keras network of the same shape takes: for
-a cycle, that is three training steps. All are timed in turn in one run, and
+a cycle, that is three training steps. The last row is the network that
+`to_keras` makes of a tuned one. All are timed in turn in one run, and
 the medians of the rounds' ratios are printed. `memory.py` has the memory.
 """
 
@@ -20,10 +21,11 @@ from networks import build
 from networks import make_batch
 from networks import make_parser
 
+import keras_stn as stn
 from keras_stn.models.alternation import Cycle
 
 
-def make_tasks(model, batch, is_plain):
+def make_tasks(model, batch):
     """The four things to time, each a function that waits for its result."""
     model.make_train_function()
     model.make_test_function()
@@ -41,11 +43,11 @@ def make_tasks(model, batch, is_plain):
         # One number alone: some outputs are shared with NumPy, some copied.
         return float(ops.ravel(model.predict_function([batch]))[0])
 
-    if is_plain:
-        weights, cycle = (batch,), (batch,) * 3
-    else:
+    if isinstance(model, stn.SelfTuningModel):
         weights = (Cycle((batch,), ()),)
         cycle = (Cycle((batch, batch), (batch,)),)
+    else:
+        weights, cycle = (batch,), (batch,) * 3
     return {
         "weights": lambda: train(*weights),
         "cycle": lambda: train(*cycle),
@@ -65,9 +67,7 @@ def measure(name, settings, batch_size, jit_compile, rounds):
     """Prints one table: a row a setting, ratios to the plain network."""
     batch = make_batch(name, batch_size)
     tasks = {
-        setting: make_tasks(
-            build(name, setting, jit_compile), batch, setting == "plain"
-        )
+        setting: make_tasks(build(name, setting, jit_compile), batch)
         for setting in ("plain", *settings)
     }
     times = {key: {t: [] for t in tasks["plain"]} for key in tasks}
@@ -117,7 +117,7 @@ def main():
     for name in arguments.networks:
         measure(
             name,
-            [None, *arguments.groups],
+            [None, *arguments.groups, "to_keras"],
             arguments.batch_size,
             arguments.jit_compile,
             arguments.rounds,
