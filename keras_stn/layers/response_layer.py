@@ -249,8 +249,8 @@ class ResponseLayer(HyperLayer):
         gates = self.gates(name, hyperparameters, dtype)
         return weight + self.spread_gates(name, gates) * response
 
-    def _weights(self, name, hyperparameters):
-        """The same as a list, which costs less where rows are taken singly.
+    def _weights_by_row(self, name, hyperparameters):
+        """What `weight_of_rows` gives, as a list: cheaper for single rows.
 
         The gradient of one tensor of all rows would be made of all their
         gradients first, and read and written once more.
@@ -373,7 +373,9 @@ class ResponseLayer(HyperLayer):
     def _apply_by_rows(self, function, inputs, hyperparameters, names):
         """Calls a function with each row's examples and the row's weights."""
         weights = list(
-            zip(*(self._weights(name, hyperparameters) for name in names))
+            zip(
+                *(self._weights_by_row(name, hyperparameters) for name in names)
+            )
         )
         groups = len(weights)
         outputs = [
