@@ -9,16 +9,18 @@ import traceback
 ROOT = pathlib.Path(__file__).parents[1]
 
 
-def run_program(module, *arguments):
+def run_program(module, *arguments, **environment):
     """Runs a module of the tests as a program, which must succeed.
 
     Args:
         module: The imported module.
         *arguments: Strings or paths, the program's arguments.
+        **environment: Strings, environment variables beside this process's.
     """
     process = subprocess.run(
         [sys.executable, "-m", module.__name__, *arguments],
         cwd=ROOT,
+        env={**os.environ, **environment},
         stderr=subprocess.PIPE,
         text=True,
     )

@@ -372,12 +372,10 @@ class ResponseLayer(HyperLayer):
 
     def _apply_by_rows(self, function, inputs, hyperparameters, names):
         """Calls a function with each row's examples and the row's weights."""
-        weights = list(
-            zip(
-                *(self._weights_by_row(name, hyperparameters) for name in names)
-            )
+        groups = hyperparameters.groups
+        weights = zip(
+            *(self._weights_by_row(name, hyperparameters) for name in names)
         )
-        groups = len(weights)
         outputs = [
             function(group, *weights_of_group)
             for group, weights_of_group in zip(

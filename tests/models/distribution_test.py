@@ -196,7 +196,11 @@ def test_mixing_layers_train_on_two_devices(loss_side):
 @pytest.mark.slow
 def test_two_and_four_devices_draw_as_one(tmp_path):
     names = [f"random_on_{number}" for number in ("one", "two", "four")]
-    run_program(distribution_program, tmp_path, *names)
+    # One of four devices gets nothing of a batch of 6, which TensorFlow's
+    # convolutions by oneDNN cannot take.
+    run_program(
+        distribution_program, tmp_path, *names, TF_ENABLE_ONEDNN_OPTS="0"
+    )
     one, two, four = (read(tmp_path / f"{name}.npz") for name in names)
     assert len(set(part(one, "logs")["loss"])) == 3
     assert_close(two, one, 1e-4)
