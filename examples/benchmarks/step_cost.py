@@ -2,12 +2,13 @@
 
     python examples/benchmarks/step_cost.py
 
-prints, for each network, the time of a weight update, of a cycle (two weight
-updates and one hyperparameter update), of evaluation and of prediction, each
-divided by the time that the plain Keras network of the same shape takes: for
-a cycle, that is three training steps. The last row is the network that
-`to_keras` makes of a tuned one. All are timed in turn in one run, and
-the medians of the rounds' ratios are printed. `memory.py` has the memory.
+prints, for each network, the time of a weight update, of a hyperparameter
+update, of a cycle (two of the one and one of the other), of evaluation and of
+prediction, each divided by the time that the plain Keras network of the same
+shape takes: for an update that is one training step, for a cycle three. The
+last row is the network that `to_keras` makes of a tuned one. All are timed in
+turn in one run, and the medians of the rounds' ratios are printed. `memory.py`
+has the memory.
 """
 
 import os
@@ -16,6 +17,7 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import tensorflow as tf
 from keras import ops
 from networks import build
 from networks import make_batch
@@ -26,7 +28,7 @@ from keras_stn.models.alternation import Cycle
 
 
 def make_tasks(model, batch):
-    """The four things to time, each a function that waits for its result."""
+    """The things to time, each a function that waits for its result."""
     model.make_train_function()
     model.make_test_function()
     model.make_predict_function()
@@ -43,13 +45,23 @@ def make_tasks(model, batch):
         # One number alone: some outputs are shared with NumPy, some copied.
         return float(ops.ravel(model.predict_function([batch]))[0])
 
-    if isinstance(model, stn.SelfTuningModel):
+    @tf.function(jit_compile=model.jit_compile)
+    def tuning_update(batch):
+        model.tuning_step(batch)
+        return model.tuning_logs()["tuning_loss"]
+
+    def tune():
+        return float(tuning_update(batch))
+
+    is_tuned = isinstance(model, stn.SelfTuningModel)
+    if is_tuned:
         weights = (Cycle((batch,), ()),)
         cycle = (Cycle((batch, batch), (batch,)),)
     else:
         weights, cycle = (batch,), (batch,) * 3
     return {
         "weights": lambda: train(*weights),
+        "tuning": tune if is_tuned else lambda: train(batch),
         "cycle": lambda: train(*cycle),
         "evaluate": evaluate,
         "predict": predict,

@@ -317,7 +317,7 @@ def make_random():
     )
 
 
-def random_layers(strategy):
+def random_layers(strategy, file):
     """Training batches of 8 and 6, tuning batches of 6.
 
     Four devices get unequal parts of the 6, and groups lie on two devices.
@@ -325,19 +325,20 @@ def random_layers(strategy):
     model = make_model(strategy, make_random)
     tuning_data = make_dataset(X_VAL[:6], Y_VAL[:6])
     logs = fit(model, 14, tuning_data=tuning_data, epochs=3)
+    model.save(file)
     return prefixed("logs", logs) | prefixed("state", state(model))
 
 
 def random_on_one(folder):
-    return random_layers(tf.distribute.get_strategy())
+    return random_layers(tf.distribute.get_strategy(), folder / "one.keras")
 
 
 def random_on_two(folder):
-    return random_layers(mirrored())
+    return random_layers(mirrored(), folder / "two.keras")
 
 
 def random_on_four(folder):
-    return random_layers(mirrored(4))
+    return random_layers(mirrored(4), folder / "four.keras")
 
 
 def run(case, folder):

@@ -205,3 +205,5 @@ def test_two_and_four_devices_draw_as_one(tmp_path):
     assert len(set(part(one, "logs")["loss"])) == 3
     assert_close(two, one, 1e-4)
     assert_close(four, one, 1e-4)
+    model = keras.models.load_model(tmp_path / "four.keras")
+    assert_close(distribution_program.state(model), part(four, "state"), 0)
