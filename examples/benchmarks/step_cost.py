@@ -3,14 +3,15 @@
     python examples/benchmarks/step_cost.py
 
 prints, for each network, the time of a weight update, of a hyperparameter
-update, of a cycle (two of the one and one of the other), of evaluation and of
-prediction, each divided by the time that the plain Keras network of the same
-shape takes: for an update that is one training step, for a cycle three. The
-last row is the network that `to_keras` makes of a tuned one. All are timed in
-turn in one run, and the medians of the rounds' ratios are printed. `memory.py`
-has the memory.
+update, of a cycle (two of the one and one of the other), and of evaluating and
+predicting ten batches, each divided by the time that the plain Keras network
+of the same shape takes: for an update that is one training step, for a cycle
+three. The last row is the network that `to_keras` makes of a tuned one. All
+are timed in turn in one run, and the medians of the rounds' ratios are
+printed. `memory.py` has the memory.
 """
 
+import contextlib
 import os
 import statistics
 import time
@@ -26,6 +27,12 @@ from networks import make_parser
 import keras_stn as stn
 from keras_stn.models.alternation import Cycle
 
+TASKS = ("weights", "tuning", "cycle", "evaluate", "predict")
+
+# In one evaluation. Validation data are often of more, which then share what
+# is done once.
+NUM_BATCHES = 10
+
 
 def make_tasks(model, batch):
     """The things to time, each a function that waits for its result."""
@@ -39,11 +46,19 @@ def make_tasks(model, batch):
         return float(logs["loss"])
 
     def evaluate():
-        return float(model.test_function(iter([batch]))["loss"])
+        # As `model.evaluate` does, without its progress bar and data set.
+        with evaluating():
+            for _ in range(NUM_BATCHES):
+                logs = model.test_function(iter([batch]))
+            return float(logs["loss"])
 
     def predict():
-        # One number alone: some outputs are shared with NumPy, some copied.
-        return float(ops.ravel(model.predict_function([batch]))[0])
+        with evaluating():
+            for _ in range(NUM_BATCHES):
+                outputs = model.predict_function([batch])
+            # One number alone: some outputs are shared with NumPy, some
+            # copied.
+            return float(ops.ravel(outputs)[0])
 
     @tf.function(jit_compile=model.jit_compile)
     def tuning_update(batch):
@@ -54,7 +69,9 @@ def make_tasks(model, batch):
         return float(tuning_update(batch))
 
     is_tuned = isinstance(model, stn.SelfTuningModel)
+    evaluating = contextlib.nullcontext
     if is_tuned:
+        evaluating = model.built_weights.kept
         weights = (Cycle((batch,), ()),)
         cycle = (Cycle((batch, batch), (batch,)),)
     else:
@@ -75,22 +92,22 @@ def seconds(task, repeats):
     return (time.perf_counter() - start) / repeats
 
 
-def measure(name, settings, batch_size, jit_compile, rounds):
+def measure(name, settings, kinds, batch_size, jit_compile, rounds):
     """Prints one table: a row a setting, ratios to the plain network."""
     batch = make_batch(name, batch_size)
     tasks = {
         setting: make_tasks(build(name, setting, jit_compile), batch)
         for setting in ("plain", *settings)
     }
-    times = {key: {t: [] for t in tasks["plain"]} for key in tasks}
+    times = {key: {task: [] for task in kinds} for key in tasks}
     repeats = {}
-    for task in tasks["plain"]:
+    for task in kinds:
         for key in tasks:  # Compiles.
             tasks[key][task]()
             tasks[key][task]()
         repeats[task] = max(1, round(0.15 / seconds(tasks["plain"][task], 1)))
     for _ in range(rounds):
-        for task in tasks["plain"]:
+        for task in kinds:
             for key in tasks:
                 times[key][task].append(
                     seconds(tasks[key][task], repeats[task])
@@ -124,12 +141,16 @@ def main():
         networks=["small_cnn", "mlp"],
         groups=[4, 8, 16],
     )
+    parser.add_argument(
+        "--tasks", nargs="+", choices=TASKS, default=TASKS, help="what to time"
+    )
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
     for name in arguments.networks:
         measure(
             name,
             [None, *arguments.groups, "to_keras"],
+            arguments.tasks,
             arguments.batch_size,
             arguments.jit_compile,
             arguments.rounds,

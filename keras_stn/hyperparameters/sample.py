@@ -10,13 +10,16 @@ class Sample:
         values: Tensor of shape `(G, n)`, the same in each one's range.
         declarations: The hyperparameters, in column order. One of a size has
             so many of the `n` columns.
+        weights: The `BuiltWeights` that layers read at this sample, or `None`
+            if each layer is to build its own.
     """
 
-    def __init__(self, unconstrained, values, declarations):
+    def __init__(self, unconstrained, values, declarations, weights=None):
         self.unconstrained = unconstrained
         self.values = values
         self._columns = places(declarations)
         self.declarations = declarations
+        self.weights = weights
 
     @property
     def groups(self):

@@ -52,6 +52,8 @@ class ResponseLayer(HyperLayer):
     responding = ("kernel", "bias")
     # Those among them that `linear` takes.
     kernels = ("kernel",)
+    # Whether an evaluation builds W(λ) once for all of its batches.
+    is_built_once = True
 
     num_hyperparameters = None
     lora_rank = None
@@ -136,7 +138,7 @@ class ResponseLayer(HyperLayer):
         Of a gate and the response behind it one is enough to be 0, and not
         both may be, or neither would get a gradient.
         """
-        for name in self._responding_names():
+        for name in self.responding_names():
             if ops.any(getattr(self, f"response_{name}") != 0):
                 gate = getattr(self, f"{name}_gate")
                 gate.assign(ops.zeros_like(gate))
@@ -155,7 +157,7 @@ class ResponseLayer(HyperLayer):
             return
         old = {
             name: getattr(self, f"{name}_gate")
-            for name in self._responding_names()
+            for name in self.responding_names()
         }
         self._tracker.unlock()
         for gate in old.values():
@@ -170,7 +172,12 @@ class ResponseLayer(HyperLayer):
                 rows = ops.zeros_like(rows)
             new.assign(ops.concatenate([gate.value, rows]))
 
-    def _responding_names(self):
+    def responding_names(self):
+        """Those of `responding` that the layer has.
+
+        Returns:
+            List of strings.
+        """
         return [
             name
             for name in self.responding
@@ -185,13 +192,13 @@ class ResponseLayer(HyperLayer):
         """
         variables = [
             getattr(self, variable)
-            for name in self._responding_names()
+            for name in self.responding_names()
             for variable in (f"response_{name}", f"{name}_gate")
         ]
         return [variable for variable in variables if variable is not None]
 
     def _build_gates(self, is_silent=False):
-        for name in self._responding_names():
+        for name in self.responding_names():
             shape = getattr(self, name).shape
             units = [shape[axis] for axis in self.gate_axes(name)]
             initializer = keras.initializers.RandomNormal(stddev=GATE_STDDEV)
@@ -232,6 +239,23 @@ class ResponseLayer(HyperLayer):
         gates = ops.matmul(rows, ops.reshape(gate, (gate.shape[0], -1)))
         return ops.reshape(gates, (-1, *units))
 
+    def built_weight(self, name, hyperparameters, dtype=None):
+        """A weight W(λ) that an evaluation has built for all its batches.
+
+        Args:
+            name: String, one of `responding`.
+            hyperparameters: A `Sample`.
+            dtype: The dtype of the result. If `None`, the layer's compute
+                dtype.
+
+        Returns:
+            Tensor of the weight's shape, or `None` if there is none.
+        """
+        weights = hyperparameters.weights
+        if weights is None:
+            return None
+        return weights.read(self, name, dtype or self.compute_dtype)
+
     def weight_of_rows(self, name, hyperparameters, dtype=None):
         """A weight W(λ) at each row of hyperparameters.
 
@@ -244,6 +268,9 @@ class ResponseLayer(HyperLayer):
         Returns:
             Tensor of shape `(G, *shape)`, with the weight's shape.
         """
+        built = self.built_weight(name, hyperparameters, dtype)
+        if built is not None:
+            return ops.expand_dims(built, 0)
         weight = ops.expand_dims(getattr(self, name), 0)
         response = ops.expand_dims(getattr(self, f"response_{name}"), 0)
         gates = self.gates(name, hyperparameters, dtype)
@@ -255,6 +282,9 @@ class ResponseLayer(HyperLayer):
         The gradient of one tensor of all rows would be made of all their
         gradients first, and read and written once more.
         """
+        built = self.built_weight(name, hyperparameters)
+        if built is not None:
+            return [built]
         weight = ops.convert_to_tensor(getattr(self, name))
         response = ops.convert_to_tensor(getattr(self, f"response_{name}"))
         gates = self.spread_gates(name, self.gates(name, hyperparameters))

@@ -38,6 +38,9 @@ class ResponsePenalty(keras.regularizers.Regularizer):
         sample = current_sample()
         if sample is None or not self.layer.responds:
             return self.regularizer(weight)
+        built = self.layer.built_weight(self.name, sample, weight.dtype)
+        if built is not None:
+            return self.regularizer(built)
         response = getattr(self.layer, f"response_{self.name}")
         # Each variable is read once. Where it is read for each product anew,
         # TensorFlow's graph optimizer forgets that the reads come before the

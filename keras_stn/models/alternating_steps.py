@@ -14,6 +14,7 @@ from keras_stn.hyperparameters.step import Step
 from keras_stn.hyperparameters.step import current_step
 from keras_stn.hyperparameters.step import entered
 from keras_stn.models.alternation import Cycle
+from keras_stn.models.built_weights import BuiltWeights
 from keras_stn.models.checks import check_steps_per_execution
 from keras_stn.models.label_mixing import mix_labels
 
@@ -63,24 +64,47 @@ class AlternatingSteps:
         self.train_function = train_function
         return train_function
 
+    def make_test_function(self, force=False):
+        if self.test_function is not None and not force:
+            return self.test_function
+        self.test_function = self.built_weights.choose(
+            self._make_function(self.test_step),
+            self._make_function(self.test_step),
+        )
+
     def make_predict_function(self, force=False):
         if self.predict_function is not None and not force:
-            return
-        super().make_predict_function(force)
+            return self.predict_function
+        self.predict_function = self.built_weights.choose(
+            self._new_predict_function(), self._new_predict_function()
+        )
+
+    def _new_predict_function(self):
         if backend.worker(self.distribute_strategy)[1] == 1:
-            return
+            return self._keras_predict_function()
         # Each call of Keras's gets batches of other sizes.
         functions = {}
 
         def predict_function(data):
             sizes = backend.batch_sizes(data, self.distribute_strategy)
             if sizes not in functions:
-                super(AlternatingSteps, self).make_predict_function(force=True)
-                functions[sizes] = self.predict_function
-                self.predict_function = predict_function
+                functions[sizes] = self._keras_predict_function()
             return functions[sizes](data)
 
-        self.predict_function = predict_function
+        return predict_function
+
+    def _keras_predict_function(self):
+        before = self.predict_function
+        super().make_predict_function(force=True)
+        function, self.predict_function = self.predict_function, before
+        return function
+
+    @property
+    def built_weights(self):
+        """The `BuiltWeights` that evaluations read."""
+        if self._built_weights is None:
+            self._built_weights = BuiltWeights(self)
+        return self._built_weights
 
     def _make_function(self, step_function):
         check_steps_per_execution(

@@ -117,6 +117,7 @@ class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
         )
         self.hyper_optimizer = None
         self.scale_optimizer = None
+        self._built_weights = None
         # How many examples each replica has, for each batch of a cycle.
         self._batch_sizes = ()
         if hasattr(network, "output_names"):
@@ -212,6 +213,8 @@ class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
             hyperparameters = self.hyperparameters.sample(
                 self.num_groups(inputs), perturb=bool(training)
             )
+            if not training and self.built_weights.are_read:
+                hyperparameters.weights = self.built_weights
         step = current_step()
         if step is not None and step.model is self:
             # Penalties and the loss come after the call.
@@ -278,6 +281,8 @@ class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
                 has a new hyperparameter and an optimizer was used before.
         """
         super().compile(optimizer, loss, *args, **kwargs)
+        # They may get gates for more hyperparameters now.
+        self._built_weights = None
         with self.distribute_strategy.scope():
             self.hyper_optimizer = (
                 keras.optimizers.Adam(3e-3, name="hyper_adam")
@@ -444,12 +449,28 @@ class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
         """Evaluates at the current hyperparameters.
 
         Arguments are those of `keras.Model.evaluate`. Stateful layers start
-        from zero.
+        from zero. The weights at the hyperparameters are built once, after
+        `on_test_begin` of the callbacks, for all batches.
         """
         if self.built:
             self.streams.reset("evaluation")
-        with only_reading_if_replaying(self, kwargs.get("callbacks")):
+        with (
+            only_reading_if_replaying(self, kwargs.get("callbacks")),
+            self.built_weights.kept(),
+        ):
             return super().evaluate(*args, **kwargs)
+
+    def predict(
+        self, x, batch_size=None, verbose="auto", steps=None, callbacks=None
+    ):
+        """Predicts at the current hyperparameters.
+
+        Arguments are those of `keras.Model.predict`. The weights at the
+        hyperparameters are built once, after `on_predict_begin` of the
+        callbacks, for all batches.
+        """
+        with self.built_weights.kept():
+            return super().predict(x, batch_size, verbose, steps, callbacks)
 
     def _build_for(self, dataset):
         """Makes every variable, and finds out whether the data fit."""

@@ -83,6 +83,8 @@ class HyperEmbedding(ResponseLayer, keras.layers.ReversibleEmbedding):
     """
 
     responding = ("embeddings",)
+    # A batch takes few rows of a table.
+    is_built_once = False
 
     def __init__(
         self,
