@@ -4,7 +4,7 @@
 
 prints, for each network, the time of a weight update, of a hyperparameter
 update, of a cycle (two of the one and one of the other), and of evaluating and
-predicting ten batches, each divided by the time that the plain Keras network
+predicting some batches, each divided by the time that the plain Keras network
 of the same shape takes: for an update that is one training step, for a cycle
 three. The last row is the network that `to_keras` makes of a tuned one. All
 are timed in turn in one run, and the medians of the rounds' ratios are
@@ -29,13 +29,19 @@ from keras_stn.models.alternation import Cycle
 
 TASKS = ("weights", "tuning", "cycle", "evaluate", "predict")
 
-# In one evaluation. Validation data are often of more, which then share what
-# is done once.
-NUM_BATCHES = 10
 
+def make_tasks(model, batch, num_batches=1):
+    """The things to time, each a function that waits for its result.
 
-def make_tasks(model, batch):
-    """The things to time, each a function that waits for its result."""
+    Args:
+        model: A compiled model.
+        batch: Pair of inputs and labels.
+        num_batches: Integer, how often an evaluation and a prediction take
+            the batch. What is done once is shared by so many.
+
+    Returns:
+        Dictionary of functions without arguments.
+    """
     model.make_train_function()
     model.make_test_function()
     model.make_predict_function()
@@ -48,13 +54,13 @@ def make_tasks(model, batch):
     def evaluate():
         # As `model.evaluate` does, without its progress bar and data set.
         with evaluating():
-            for _ in range(NUM_BATCHES):
+            for _ in range(num_batches):
                 logs = model.test_function(iter([batch]))
             return float(logs["loss"])
 
     def predict():
         with evaluating():
-            for _ in range(NUM_BATCHES):
+            for _ in range(num_batches):
                 outputs = model.predict_function([batch])
             # One number alone: some outputs are shared with NumPy, some
             # copied.
@@ -92,11 +98,15 @@ def seconds(task, repeats):
     return (time.perf_counter() - start) / repeats
 
 
-def measure(name, settings, kinds, batch_size, jit_compile, rounds):
+def measure(
+    name, settings, kinds, batch_size, num_batches, jit_compile, rounds
+):
     """Prints one table: a row a setting, ratios to the plain network."""
     batch = make_batch(name, batch_size)
     tasks = {
-        setting: make_tasks(build(name, setting, jit_compile), batch)
+        setting: make_tasks(
+            build(name, setting, jit_compile), batch, num_batches
+        )
         for setting in ("plain", *settings)
     }
     times = {key: {task: [] for task in kinds} for key in tasks}
@@ -144,6 +154,12 @@ def main():
     parser.add_argument(
         "--tasks", nargs="+", choices=TASKS, default=TASKS, help="what to time"
     )
+    parser.add_argument(
+        "--num-batches",
+        type=int,
+        default=40,
+        help="how many batches to evaluate and to predict",
+    )
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
     for name in arguments.networks:
@@ -152,6 +168,7 @@ def main():
             [None, *arguments.groups, "to_keras"],
             arguments.tasks,
             arguments.batch_size,
+            arguments.num_batches,
             arguments.jit_compile,
             arguments.rounds,
         )
