@@ -92,9 +92,21 @@ class HyperRNN(HyperLayer):
                     "hyperparameters, so `groups=1` in training. Pass "
                     "`use_cudnn='auto'`. Received: use_cudnn=True"
                 ) from None
+
+        def project(inputs):
+            return self.cell.project(inputs, hyperparameters)
+
+        def advance(projected, states):
+            return self.cell.advance(projected, states, recurrent)
+
+        # Where the kernel is built and no gradient asked for, a product a step
+        # is quicker than to write those of all steps and to read them again.
+        is_built = hyperparameters is not None and hyperparameters.weights
         return backend.rnn(
-            lambda step, states: self.cell.advance(step, states, recurrent),
-            self.cell.project(sequences, hyperparameters),
+            (lambda step, states: advance(project(step), states))
+            if is_built
+            else advance,
+            sequences if is_built else project(sequences),
             initial_state,
             go_backwards=self.go_backwards,
             mask=mask,
