@@ -23,20 +23,20 @@ class BuiltWeights:
         self._model = model
         self._variables = {}
         self._build = None
-        self._is_open = False
-        self._are_current = False
-        self._reader = None
+        self._thread = ThreadState()
+        self._is_reading = False
 
     @contextlib.contextmanager
     def kept(self):
         """Builds the weights once for all batches inside, at the first."""
-        was_open = self._is_open
-        self._is_open, self._are_current = True, False
+        state = self._thread
+        was_open = state.is_open
+        state.is_open, state.are_current = True, False
         try:
             yield
         finally:
             # A callback may evaluate as well, with other weights.
-            self._is_open, self._are_current = was_open, False
+            state.is_open, state.are_current = was_open, False
 
     def choose(self, reading, building):
         """Makes a function that reads the built weights where it may.
@@ -52,14 +52,14 @@ class BuiltWeights:
 
         def function(data):
             # A network without an input shape is built by its first batch.
-            if not self._is_open or not self._model.built:
+            if not self._thread.is_open or not self._model.built:
                 return building(data)
             self._make_current()
-            self._reader = threading.get_ident()
+            self._thread.is_reading = self._is_reading = True
             try:
                 return reading(data)
             finally:
-                self._reader = None
+                self._thread.is_reading = self._is_reading = False
 
         return function
 
@@ -68,9 +68,9 @@ class BuiltWeights:
         """Whether the model's layers are to read from here now."""
         if self._model._distribute_strategy is not None:
             # Each replica calls the model in a thread of its own.
-            return self._reader is not None
+            return self._is_reading
         # Another thread's graph would read from here for ever.
-        return self._reader == threading.get_ident()
+        return self._thread.is_reading
 
     def read(self, layer, name, dtype):
         """A weight that has been built.
@@ -89,14 +89,14 @@ class BuiltWeights:
         return ops.convert_to_tensor(variable)
 
     def _make_current(self):
-        if self._are_current:
+        if self._thread.are_current:
             return
         with self._model.distribute_strategy.scope():
             if self._build is None:
                 self._make_variables()
                 self._build = backend.compiled(self._assign)
             self._build()
-        self._are_current = True
+        self._thread.are_current = True
 
     def _make_variables(self):
         for layer in self._model._response_layers():
@@ -116,3 +116,11 @@ class BuiltWeights:
         for (layer, name), variable in self._variables.items():
             weight = layer.weight_at(name, sample)
             variable.assign(ops.cast(weight, variable.dtype))
+
+
+class ThreadState(threading.local):
+    """What an evaluation in one thread knows, and no other thread."""
+
+    is_open = False
+    are_current = False
+    is_reading = False

@@ -310,6 +310,31 @@ def test_another_thread_builds_its_own():
     assert calls == [False, True] * BATCHES
 
 
+def test_overlapping_evaluations_leave_nothing_behind():
+    model = make_model()
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def wait(model):
+        has_begun.set()
+        may_end.wait(60)
+
+    def start(model):
+        if not thread.ident:
+            thread.start()
+        assert has_begun.wait(60)
+
+    late = {"callbacks": [Do(on_predict_batch_end=wait)]}
+    thread = threading.Thread(target=predict, args=(model,), kwargs=late)
+    predict(model, callbacks=[Do(on_predict_batch_end=start)])
+    may_end.set()
+    thread.join()
+    predict_by_batches(model)
+    clear(model)
+    np.testing.assert_allclose(
+        predict_by_batches(model), model(X, training=False), rtol=1e-5
+    )
+
+
 def test_they_are_no_part_of_the_model(tmp_path):
     model = make_model()
     paths = [variable.path for variable in model.variables]
