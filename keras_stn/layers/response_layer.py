@@ -243,10 +243,9 @@ class ResponseLayer(HyperLayer):
         """A weight W(λ) that an evaluation has built for all its batches.
 
         Args:
-            name: String, one of `responding`.
-            hyperparameters: A `Sample`.
-            dtype: The dtype of the result. If `None`, the layer's compute
-                dtype.
+            name: As in `gates`.
+            hyperparameters: As in `gates`.
+            dtype: As in `gates`.
 
         Returns:
             Tensor of the weight's shape, or `None` if there is none.

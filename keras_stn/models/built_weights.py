@@ -114,8 +114,7 @@ class BuiltWeights:
     def _assign(self):
         sample = self._model.hyperparameters.sample(perturb=False)
         for (layer, name), variable in self._variables.items():
-            weight = layer.weight_at(name, sample)
-            variable.assign(ops.cast(weight, variable.dtype))
+            variable.assign(layer.weight_at(name, sample))
 
 
 class ThreadState(threading.local):

@@ -93,20 +93,23 @@ class HyperRNN(HyperLayer):
                     "`use_cudnn='auto'`. Received: use_cudnn=True"
                 ) from None
 
-        def project(inputs):
-            return self.cell.project(inputs, hyperparameters)
-
-        def advance(projected, states):
-            return self.cell.advance(projected, states, recurrent)
-
         # Where the kernel is built and no gradient asked for, a product a step
         # is quicker than to write those of all steps and to read them again.
-        is_built = hyperparameters is not None and hyperparameters.weights
+        is_built = (
+            hyperparameters is not None
+            and self.cell.built_weight("kernel", hyperparameters) is not None
+        )
+        if not is_built:
+            sequences = self.cell.project(sequences, hyperparameters)
+
+        def advance(inputs, states):
+            if is_built:
+                inputs = self.cell.project(inputs, hyperparameters)
+            return self.cell.advance(inputs, states, recurrent)
+
         return backend.rnn(
-            (lambda step, states: advance(project(step), states))
-            if is_built
-            else advance,
-            sequences if is_built else project(sequences),
+            advance,
+            sequences,
             initial_state,
             go_backwards=self.go_backwards,
             mask=mask,
