@@ -22,7 +22,8 @@ class Step:
     """One weight update, tuning update or evaluation of a model.
 
     Args:
-        kind: `"training"`, `"tuning"` or `"evaluation"`.
+        kind: `"training"`, `"tuning"`, `"evaluation"`, or `"direct"` where
+            the model's loss is asked for outside of these.
         model: The `SelfTuningModel` whose step it is.
         sample: A `Sample`, or `None` until the model has been called.
     """

@@ -36,11 +36,9 @@ class ResponsePenalty(keras.regularizers.Regularizer):
 
     def __call__(self, weight):
         sample = current_sample()
-        if sample is None or not self.layer.responds:
+        strengths = self.regularizer.current_strengths()
+        if sample is None or not strengths or not self.layer.responds:
             return self.regularizer(weight)
-        built = self.layer.built_weight(self.name, sample, weight.dtype)
-        if built is not None:
-            return self.regularizer(built)
         response = getattr(self.layer, f"response_{self.name}")
         # Each variable is read once. Where it is read for each product anew,
         # TensorFlow's graph optimizer forgets that the reads come before the
@@ -49,12 +47,12 @@ class ResponsePenalty(keras.regularizers.Regularizer):
         weight, response = backend.read_all([weight, response])
         gates = self.layer.gates(self.name, sample, weight.dtype)
         gates = self.layer.spread_gates(self.name, gates)
-        strengths = self.regularizer.current_strengths()
+        units = self.regularizer.units()
         return sum(
-            mean_square(weight, response, gates, strengths[name])
-            if isinstance(unit, keras.regularizers.L2)
-            else mean_penalty(unit, weight, response, gates, strengths[name])
-            for name, unit in self.regularizer.units().items()
+            mean_square(weight, response, gates, values)
+            if isinstance(units[name], keras.regularizers.L2)
+            else mean_penalty(units[name], weight, response, gates, values)
+            for name, values in strengths.items()
         )
 
     def get_config(self):

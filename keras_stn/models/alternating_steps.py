@@ -186,6 +186,19 @@ class AlternatingSteps:
         return logs
 
     def test_step(self, data):
+        """The evaluation of one batch.
+
+        Penalties whose strength is tuned do not count, and the losses of
+        `keras_stn.losses` smooth no labels, so that losses at different
+        values of the hyperparameters can be compared. An override must call
+        it for that.
+
+        Args:
+            data: A batch, `(x, y)` or `(x, y, sample_weight)`.
+
+        Returns:
+            Dictionary of logs: the loss and metrics.
+        """
         with self._entered("evaluation"):
             return super().test_step(data)
 
@@ -279,12 +292,12 @@ class AlternatingSteps:
 
     @contextlib.contextmanager
     def _step_at_hand(self):
-        """The current step; outside of one, an evaluation at the values."""
+        """The current step; outside of one, what it is at the values."""
         step = current_step()
         if step is not None and step.model is self:
             yield step
             return
-        step = Step("evaluation", self)
+        step = Step("direct", self)
         if self.hyperparameters is not None:
             step.sample = self.hyperparameters.sample(perturb=False)
         with entered(step):

@@ -448,9 +448,11 @@ class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
     def evaluate(self, *args, **kwargs):
         """Evaluates at the current hyperparameters.
 
-        Arguments are those of `keras.Model.evaluate`. Stateful layers start
-        from zero. The weights at the hyperparameters are built once, after
-        `on_test_begin` of the callbacks, for all batches.
+        Arguments are those of `keras.Model.evaluate`. Penalties whose
+        strength is tuned do not count, or losses of different epochs could
+        not be compared. Stateful layers start from zero. The weights at the
+        hyperparameters are built once, after `on_test_begin` of the
+        callbacks, for all batches.
         """
         if self.built:
             self.streams.reset("evaluation")

@@ -15,7 +15,7 @@ class L2(TunableRegularizer, keras.regularizers.L2):
     On the kernel or bias of a hyper layer a tuned strength penalizes what
     each group computes with, W(λ), at the strength of that group, so that the
     layer learns how its best weights answer to the strength. Tuning steps are
-    free of penalties.
+    free of penalties, and evaluation of those with a tuned strength.
 
     Args:
         l2: Float, or a `Float` whose range is not negative.

@@ -3,6 +3,7 @@ from keras import ops
 from keras_stn.hyperparameters import hyperparameter
 from keras_stn.hyperparameters.hyperparameter import HyperParameter
 from keras_stn.hyperparameters.hyperparameter import check_single
+from keras_stn.hyperparameters.step import current_step
 from keras_stn.hyperparameters.step import current_values
 
 
@@ -11,6 +12,9 @@ class TunableRegularizer:
 
     A subclass names its strengths and gives the penalty of strength 1 for
     each. With numbers the Keras regularizer does the work.
+
+    In an evaluation of a `SelfTuningModel` tuned strengths do not count: a
+    `val_loss` that rose with them could not be compared between epochs.
 
     Args:
         strengths: Dictionary from the names of the strengths to numbers,
@@ -61,14 +65,17 @@ class TunableRegularizer:
         )
 
     def current_strengths(self):
-        """The values of every strength in the step at hand.
+        """The values of the strengths that count in the step at hand.
 
         Returns:
             Dictionary from names to tensors of shape `(G,)` or `(1,)`.
         """
+        step = current_step()
+        is_evaluation = step is not None and step.kind == "evaluation"
         return {
             name: current_values(value)
             for name, value in self.strengths.items()
+            if not (is_evaluation and isinstance(value, HyperParameter))
         }
 
     def penalty(self, x, strengths):
@@ -76,16 +83,18 @@ class TunableRegularizer:
 
         Args:
             x: Tensor.
-            strengths: Dictionary from the names of the strengths to scalar
-                tensors.
+            strengths: Dictionary from the names of the strengths that count
+                to scalar tensors.
 
         Returns:
             Scalar tensor of the dtype of `x`.
         """
-        return sum(
-            ops.cast(strengths[name], x.dtype) * ops.cast(unit(x), x.dtype)
-            for name, unit in self.units().items()
-        )
+        units = self.units()
+        penalties = [
+            ops.cast(strength, x.dtype) * ops.cast(units[name](x), x.dtype)
+            for name, strength in strengths.items()
+        ]
+        return sum(penalties, ops.zeros((), x.dtype))
 
     def units(self):
         """The penalties of strength 1, by the names of their strengths."""

@@ -193,18 +193,6 @@ def test_a_strategy_reads_them_as_well():
     assert evaluate(model)["loss"] != before
 
 
-def test_penalties_read_them():
-    model = make_model()
-    before = evaluate(model)["loss"]
-
-    def clear_first(model):
-        first = model.network.layers[1].kernel
-        first.assign(ops.zeros_like(first))
-
-    after = evaluate(model, callbacks=[Do(on_test_batch_end=clear_first)])
-    np.testing.assert_array_equal(after["loss"], before)
-
-
 @pytest.mark.parametrize("how", [{}, {"run_eagerly": False}])
 def test_nobody_reads_them_behind_an_evaluation(how):
     model = make_model(**how)

@@ -208,7 +208,8 @@ def test_training_smooths_and_tuning_and_evaluation_do_not():
     model.compute_loss(y=batch[1], y_pred=model(X))
     kinds = [kind for kind, _ in steps]
     assert kinds[:2] == ["training", "tuning"]
-    assert set(kinds[2:]) == {"evaluation"}
+    assert set(kinds[2:-1]) == {"evaluation"}
+    assert kinds[-1] == "direct"
     assert len(np.unique(steps[0][1])) == 4
     assert all(value is None for _, value in steps[1:])
 

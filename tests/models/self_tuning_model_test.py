@@ -432,7 +432,7 @@ def test_added_losses_count_in_training_and_not_in_tuning():
     np.testing.assert_allclose(
         model.tuning_logs()["tuning_loss"], expected, rtol=1e-5
     )
-    # Evaluation means what it means in Keras: with the penalties.
+    # Evaluation means what it means in Keras: with fixed penalties.
     loss = model.evaluate(x, y, verbose=0, return_dict=True)["loss"]
     assert loss > 100
 

@@ -80,20 +80,178 @@ def test_the_loss_of_a_weight_step_is_that_of_its_sample(monkeypatch):
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
 
 
-def test_evaluation_has_the_penalties_of_the_current_values():
-    model = make_model()
-    dense, relu, head = model.network.layers
-    loss = model.evaluate(X, Y, verbose=0)
-    hidden = relu(dense(X))
-    value = model.hyperparameter_values()["l2"]
-    location = model.hyperparameters.location[0]
-    kernel = head.kernel + location * head.kernel_gate[0] * head.response_kernel
-    squares = sum(
-        np.sum(np.square(t)) for t in (dense.kernel, kernel, hidden / 24**0.5)
+def strength(name="strength"):
+    return stn.Float(
+        name, 1e-6, 10.0, 1e-2, "log", per_example=False, scale=1e-4
     )
-    fit = np.mean(np.square(Y - model.predict(X, verbose=0)))
-    # Batches of 24 examples: one.
-    np.testing.assert_allclose(loss, fit + value * squares, rtol=1e-5)
+
+
+def penalized(penalty):
+    """A network with a penalty wherever one may be."""
+    return keras.Sequential(
+        [
+            keras.Input((6,)),
+            keras.layers.Dense(5, kernel_regularizer=penalty),
+            keras.layers.ReLU(activity_regularizer=penalty),
+            stn.layers.HyperDense(4, kernel_regularizer=penalty),
+            stn.layers.HyperDense(1),
+        ]
+    )
+
+
+def squared_error(model):
+    return np.mean(np.square(Y - model.predict(X, verbose=0)))
+
+
+def penalized_tensors(model):
+    """What a `penalized` network has penalties on, at its current values."""
+    dense, relu, hyper, _ = model.network.layers
+    sample = model.hyperparameters.sample(perturb=False)
+    return dense.kernel, relu(dense(X)), hyper.weight_at("kernel", sample)
+
+
+def open_gates(model):
+    """Lets the response matter as much as the rest of the weights."""
+    for variable in model.network.trainable_variables:
+        if variable.name.endswith("_gate"):
+            variable.assign(np.full(variable.shape, 0.5, "float32"))
+
+
+REGULARIZERS = [
+    lambda: stn.regularizers.L1(strength()),
+    lambda: stn.regularizers.L2(strength()),
+    lambda: stn.regularizers.L1L2(strength(), strength("other")),
+    lambda: stn.regularizers.OrthogonalRegularizer(strength()),
+]
+
+
+@pytest.mark.parametrize(
+    "how", [{"run_eagerly": True}, {"steps_per_execution": 2}]
+)
+@pytest.mark.parametrize("make", REGULARIZERS)
+def test_evaluation_is_free_of_penalties_that_are_tuned(make, how):
+    model = make_model(network=penalized(make()), **how)
+    open_gates(model)
+    for location in (-2.0, 4.0):
+        model.hyperparameters.location.assign(
+            np.full(len(model.hyperparameters), location, "float32")
+        )
+        expected = squared_error(model)
+        losses = (
+            model.evaluate(X, Y, batch_size=6, verbose=0),
+            model.test_on_batch(X, Y),
+        )
+        np.testing.assert_allclose(losses, expected, rtol=1e-5)
+
+
+def test_validation_is_free_of_penalties_that_are_tuned():
+    model = make_model()
+    model.hyperparameters.location.assign([4.0])
+    logs = model.fit(
+        X, Y, batch_size=12, validation_data=(X, Y), verbose=0
+    ).history
+    assert logs["loss"][0] > 10
+    np.testing.assert_allclose(
+        logs["val_loss"][0], squared_error(model), rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("run_eagerly", [True, False])
+def test_a_fixed_strength_counts_in_evaluation(run_eagerly):
+    fixed = keras.regularizers.L1(0.3)
+    also_fixed = stn.regularizers.L2(0.2)
+    network = keras.Sequential(
+        [
+            keras.Input((6,)),
+            keras.layers.Dense(
+                5, kernel_regularizer=fixed, bias_regularizer=l2()
+            ),
+            keras.layers.ReLU(activity_regularizer=also_fixed),
+            stn.layers.HyperDense(1, kernel_regularizer=also_fixed),
+        ]
+    )
+    model = make_model(network=network, run_eagerly=run_eagerly)
+    open_gates(model)
+    dense, relu, head = network.layers
+    penalties = (
+        fixed(dense.kernel)
+        + also_fixed(relu(dense(X))) / len(X)
+        + also_fixed(head.kernel)
+    )
+    loss = model.evaluate(X, Y, batch_size=len(X), verbose=0)
+    expected = squared_error(model) + penalties
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("run_eagerly", [True, False])
+@pytest.mark.parametrize("fixed", ["l1", "l2"])
+def test_the_fixed_one_of_two_strengths_counts_in_evaluation(
+    fixed, run_eagerly
+):
+    strengths = {"l1": strength(), "l2": strength(), fixed: 0.3}
+    penalty = stn.regularizers.L1L2(**strengths)
+    model = make_model(network=penalized(penalty), run_eagerly=run_eagerly)
+    open_gates(model)
+    model.hyperparameters.location.assign([4.0])
+    of_keras = keras.regularizers.L1L2(**{"l1": 0, "l2": 0, fixed: 0.3})
+    kernel, hidden, hyper_kernel = penalized_tensors(model)
+    penalties = (
+        of_keras(kernel) + of_keras(hidden) / len(X) + of_keras(hyper_kernel)
+    )
+    loss = model.evaluate(X, Y, batch_size=len(X), verbose=0)
+    expected = squared_error(model) + penalties
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+def test_a_direct_call_has_the_penalties_of_the_current_values():
+    model = make_model(network=penalized(stn.regularizers.L2(strength())))
+    open_gates(model)
+    y_pred = model(X, training=True)
+    kernel, hidden, hyper_kernel = penalized_tensors(model)
+    value = model.hyperparameter_values()["strength"]
+    penalties = [
+        value * np.sum(np.square(tensor))
+        for tensor in (hidden / len(X) ** 0.5, kernel, hyper_kernel)
+    ]
+    np.testing.assert_allclose(model.losses, penalties, rtol=2e-3)
+    expected = np.mean(np.square(Y - y_pred)) + np.sum(penalties)
+    loss = model.compute_loss(X, Y, y_pred)
+    np.testing.assert_allclose(loss, expected, rtol=2e-3)
+
+
+class Raise(keras.callbacks.Callback):
+    """Raises the strength of a penalty from epoch to epoch."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.model.hyperparameters.location.assign_add([0.2])
+
+
+def test_a_rising_strength_does_not_stop_a_training_that_improves():
+    x = np.random.default_rng(2).normal(size=(48, 6)).astype("float32")
+    y = x @ np.full((6, 1), 2.0, "float32")
+    network = keras.Sequential(
+        [
+            keras.Input((6,)),
+            stn.layers.HyperDense(
+                1, kernel_initializer="zeros", kernel_regularizer=l2(2e-3)
+            ),
+        ]
+    )
+    model = make_model(network=network)
+    stopping = keras.callbacks.EarlyStopping(patience=1)
+    history = model.fit(
+        x,
+        y,
+        batch_size=3,
+        epochs=5,
+        validation_data=(x, y),
+        callbacks=[Raise(), stopping],
+        warmup_epochs=5,
+        verbose=0,
+    ).history
+    assert (np.diff(history["l2"]) > 0).all()
+    assert (np.diff(history["val_loss"]) < 0).all()
+    assert len(history["val_loss"]) == 5
 
 
 def test_tuning_steps_are_free_of_penalties():
