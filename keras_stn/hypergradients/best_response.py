@@ -37,7 +37,9 @@ def best_response(
     _, replicas = backend.replica()
 
     def objective():
-        loss = value = loss_function(space.sample(groups, perturb=perturb))
+        loss = value = loss_function(
+            space.sample(groups, perturb=perturb, silent=False)
+        )
         if perturb:
             # Gradients are summed over the replicas, whose losses are divided
             # by their number already.

@@ -6,17 +6,28 @@ class Sample:
     Keras, which therefore leaves its tensors in float32.
 
     Args:
-        unconstrained: Tensor of shape `(G, n)`, what the hyper layers get.
-        values: Tensor of shape `(G, n)`, the same in each one's range.
+        response_inputs: Tensor of shape `(G, n)`, what the gates of hyper
+            layers get: λ + σ ⊙ ε, or where responses are centred σ ⊙ ε.
+        values: Tensor of shape `(G, n)`, λ + σ ⊙ ε in each one's range.
         declarations: The hyperparameters, in column order. One of a size has
             so many of the `n` columns.
         weights: The `BuiltWeights` that layers read at this sample, or `None`
             if each layer is to build its own.
+        is_silent: Boolean, whether responses are known to be nothing here, so
+            that hyper layers may act as ordinary ones.
     """
 
-    def __init__(self, unconstrained, values, declarations, weights=None):
-        self.unconstrained = unconstrained
+    def __init__(
+        self,
+        response_inputs,
+        values,
+        declarations,
+        weights=None,
+        is_silent=False,
+    ):
+        self.response_inputs = response_inputs
         self.values = values
+        self.is_silent = is_silent
         self._columns = places(declarations)
         self.declarations = declarations
         self.weights = weights
@@ -24,7 +35,7 @@ class Sample:
     @property
     def groups(self):
         """The number of rows, or `None` where it is only known at run time."""
-        return self.unconstrained.shape[0]
+        return self.response_inputs.shape[0]
 
     def __contains__(self, name):
         return name in self._columns

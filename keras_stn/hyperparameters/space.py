@@ -23,6 +23,9 @@ class HyperparameterSpace(keras.layers.Layer):
         declarations: Iterable of `Float` and `Int`, in order of first use.
             Equal declarations of one name count once.
         seed: Integer, the seed of the perturbations.
+        is_centered: Boolean, whether responses are to the perturbation σ ⊙ ε
+            alone, so that the weights at λ are the kernels themselves; or to
+            λ + σ ⊙ ε, as in the paper.
 
     Raises:
         ValueError: If one name has two different declarations.
@@ -41,11 +44,12 @@ class HyperparameterSpace(keras.layers.Layer):
         [MacKay et al., 2019](https://arxiv.org/abs/1903.03088)
     """
 
-    def __init__(self, declarations, seed=None, **kwargs):
+    def __init__(self, declarations, seed=None, is_centered=False, **kwargs):
         # Kept in float32 under every dtype policy: a step of Adam on λ is
         # often smaller than half precision can add.
         super().__init__(trainable=False, dtype="float32", **kwargs)
         self.declarations = unique(declarations)
+        self.is_centered = is_centered
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.build()
 
@@ -155,28 +159,37 @@ class HyperparameterSpace(keras.layers.Layer):
             return noise
         return ops.where(self._is_shared, noise[:1], noise)
 
-    def sample(self, groups=1, noise=None, perturb=True):
+    def sample(self, groups=1, noise=None, perturb=True, silent=True):
         """Draws λ + σ ⊙ ε for `groups` groups of examples.
 
         Args:
             groups: Integer or scalar tensor, the number of rows G.
             noise: Tensor of shape `(G, n)` to use instead of a draw.
             perturb: Boolean. If `False`, the one row λ itself.
+            silent: Boolean, whether layers may leave out responses that are
+                nothing, and with them their gradients.
 
         Returns:
             A `Sample`.
         """
         location = ops.expand_dims(self.location, 0)
         if not perturb:
-            return self._to_sample(location)
+            return self._to_sample(location, silent and self.is_centered)
         if noise is None:
             noise = self.draw_noise(groups)
         noise = self._share(noise)
         return self._to_sample(location + self.scale * noise)
 
-    def _to_sample(self, unconstrained):
+    def _to_sample(self, unconstrained, is_silent=False):
+        response_inputs = unconstrained
+        if self.is_centered:
+            # The value is the perturbation, the derivative that of λ.
+            response_inputs -= ops.stop_gradient(self.location)
         return Sample(
-            unconstrained, self.constrain(unconstrained), self.declarations
+            response_inputs,
+            self.constrain(unconstrained),
+            self.declarations,
+            is_silent=is_silent,
         )
 
     def constrain(self, unconstrained):

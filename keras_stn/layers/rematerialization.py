@@ -62,12 +62,17 @@ def rematerialized(layer, call):
 def tensors_of(leaf):
     """The tensors that an argument consists of, in a list."""
     if isinstance(leaf, Sample):
-        return [leaf.unconstrained, leaf.values]
+        return [leaf.response_inputs, leaf.values]
     return [leaf] if ops.is_tensor(leaf) else []
 
 
 def fill(leaf, tensors):
     """An argument like `leaf`, made of the next tensors of an iterator."""
     if isinstance(leaf, Sample):
-        return Sample(next(tensors), next(tensors), leaf.declarations)
+        return Sample(
+            next(tensors),
+            next(tensors),
+            leaf.declarations,
+            is_silent=leaf.is_silent,
+        )
     return next(tensors) if ops.is_tensor(leaf) else leaf

@@ -217,6 +217,19 @@ class ResponseLayer(HyperLayer):
         """Whether the layer has gates."""
         return getattr(self, f"{self.responding[0]}_gate", None) is not None
 
+    def responds_to(self, hyperparameters):
+        """Whether the layer's weights are others than the ordinary ones.
+
+        Args:
+            hyperparameters: A `Sample`, or `None`.
+
+        Returns:
+            Boolean.
+        """
+        if hyperparameters is None or hyperparameters.is_silent:
+            return False
+        return self.responds
+
     def gates(self, name, hyperparameters, dtype=None):
         """The gates of a weight for each row of hyperparameters.
 
@@ -231,7 +244,7 @@ class ResponseLayer(HyperLayer):
             gate axes.
         """
         dtype = dtype or self.compute_dtype
-        rows = ops.cast(hyperparameters.unconstrained, dtype)
+        rows = ops.cast(hyperparameters.response_inputs, dtype)
         gate = ops.cast(getattr(self, f"{name}_gate"), dtype)
         units = gate.shape[1:]
         if len(units) == 1:

@@ -54,6 +54,8 @@ class BuiltWeights:
             # A network without an input shape is built by its first batch.
             if not self._thread.is_open or not self._model.built:
                 return building(data)
+            if self._model.is_centered:  # Kernels are the weights.
+                return building(data)
             self._make_current()
             self._thread.is_reading = self._is_reading = True
             try:

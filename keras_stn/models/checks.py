@@ -7,7 +7,12 @@ from keras_stn import backend
 KINDS = ("", "val_")
 
 
-def check_arguments(network, train_steps, tuning_steps, groups, entropy_weight):
+PRESETS = ("auto", "paper")
+
+
+def check_arguments(
+    network, train_steps, tuning_steps, groups, entropy_weight, preset
+):
     """Raises a sentence about the first argument that cannot be used."""
     if not isinstance(network, keras.Model):
         raise ValueError(
@@ -34,6 +39,11 @@ def check_arguments(network, train_steps, tuning_steps, groups, entropy_weight):
         raise ValueError(
             "`entropy_weight` must not be negative. "
             f"Received: entropy_weight={entropy_weight!r}"
+        )
+    if preset not in PRESETS:
+        raise ValueError(
+            "`preset` must be 'auto', or 'paper' for the settings of MacKay et "
+            f"al., 2019. Received: preset={preset!r}"
         )
 
 

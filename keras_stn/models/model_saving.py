@@ -98,6 +98,7 @@ class ModelSaving:
             "groups": self.groups,
             "entropy_weight": self.entropy_weight,
             "tune_scales": self.tune_scales,
+            "preset": self.preset,
             "hyperparameters": [
                 hyperparameter.serialize(value)
                 for value in self.further_hyperparameters
@@ -113,6 +114,8 @@ class ModelSaving:
         config["network"] = keras.saving.deserialize_keras_object(
             config["network"], custom_objects=custom_objects
         )
+        # Before there were presets all models were those of the paper.
+        config.setdefault("preset", "paper")
         model = cls(**config)
         if summary is not None:
             model._conversion_summary = ConversionSummary(**summary)
@@ -122,8 +125,11 @@ class ModelSaving:
         config = super().get_compile_config()
         if config:
             for name in FURTHER_OPTIMIZERS:
-                config[name] = keras.saving.serialize_keras_object(
-                    getattr(self, name)
+                optimizer = getattr(self, name)
+                config[name] = (
+                    None
+                    if optimizer in self._planned_optimizers
+                    else keras.saving.serialize_keras_object(optimizer)
                 )
         return config
 

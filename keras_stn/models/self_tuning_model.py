@@ -58,6 +58,11 @@ class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
             well. If `False` they stay, and tuning steps use no perturbation.
         hyperparameters: List of `Float` and `Int` that no layer declares, or
             `None`. Those of the loss are found by `compile`.
+        preset: `"auto"` or `"paper"`. With `"auto"` layers respond to the
+            perturbation alone, so that the network at the current values is
+            an ordinary one, and the learning rate of the hyperparameters is
+            planned by the length of each `fit`. With `"paper"` layers respond
+            to the perturbed values and the rate is 0.003, as in the paper.
 
     Raises:
         ValueError: If `network` has no hyperparameter, or an argument is out
@@ -94,10 +99,11 @@ class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
         entropy_weight=1e-3,
         tune_scales=True,
         hyperparameters=None,
+        preset="auto",
         **kwargs,
     ):
         check_arguments(
-            network, train_steps, tuning_steps, groups, entropy_weight
+            network, train_steps, tuning_steps, groups, entropy_weight, preset
         )
         kwargs.setdefault("dtype", network.dtype_policy)
         super().__init__(**kwargs)
@@ -111,6 +117,7 @@ class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
         self.groups = groups
         self.entropy_weight = entropy_weight
         self.tune_scales = tune_scales
+        self.preset = preset
         self.hyperparameters = None
         self.further_hyperparameters = unique(
             hyperparameter.get(value) for value in hyperparameters or ()
@@ -146,7 +153,9 @@ class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
                     f"network={self.network.name}"
                 )
             self.hyperparameters = HyperparameterSpace(
-                declarations, name="hyperparameters"
+                declarations,
+                is_centered=self.is_centered,
+                name="hyperparameters",
             )
         layers = self._response_layers()
         if not layers:
@@ -161,10 +170,16 @@ class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
             # After a conversion what was learned is not perturbed.
             layer.build_gates(
                 len(self.hyperparameters),
-                is_silent=self._conversion_summary is not None,
+                is_silent=self.is_centered
+                or self._conversion_summary is not None,
             )
         self.streams = StateStreams(self.network)
         self.built = True
+
+    @property
+    def is_centered(self):
+        """Whether the weights at the current values are the kernels alone."""
+        return self.preset != "paper"
 
     def _response_layers(self):
         return [
@@ -271,7 +286,9 @@ class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
                 in `keras_stn.losses` are tuned as well, from now on.
             *args: As in `keras.Model.compile`.
             hyper_optimizer: Name or instance of a Keras optimizer, for the
-                hyperparameters. If `None`, `Adam(3e-3)`.
+                hyperparameters. If `None`, Adam with a learning rate that
+                each `fit` plans by its length; with `preset="paper"`
+                `Adam(3e-3)`.
             scale_optimizer: Name or instance of a Keras optimizer, for the
                 perturbation scales. If `None`, one like `hyper_optimizer`.
             **kwargs: As in `keras.Model.compile`.
@@ -283,6 +300,7 @@ class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
         super().compile(optimizer, loss, *args, **kwargs)
         # They may get gates for more hyperparameters now.
         self._built_weights = None
+        is_planned = hyper_optimizer is None and self.preset != "paper"
         with self.distribute_strategy.scope():
             self.hyper_optimizer = (
                 keras.optimizers.Adam(3e-3, name="hyper_adam")
@@ -302,6 +320,12 @@ class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
                 loss=keras.metrics.Mean(name="tuning_loss"),
                 skipped=keras.metrics.Sum(name="skipped_tuning_steps"),
             )
+        # Those whose learning rate `fit` plans.
+        self._planned_optimizers = []
+        if is_planned:
+            self._planned_optimizers.append(self.hyper_optimizer)
+            if scale_optimizer is None:
+                self._planned_optimizers.append(self.scale_optimizer)
         if len({id(o) for o in self._optimizers()}) < 3:
             raise ValueError(
                 "`optimizer`, `hyper_optimizer` and `scale_optimizer` must be "

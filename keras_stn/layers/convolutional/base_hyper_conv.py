@@ -11,7 +11,7 @@ class BaseHyperConv(ResponseLayer):
 
     def call(self, inputs, hyperparameters=None):
         hyperparameters = self.received(hyperparameters)
-        if hyperparameters is None or not self.responds:
+        if not self.responds_to(hyperparameters):
             return super().call(inputs)
         return self.apply_response(inputs, hyperparameters)
 

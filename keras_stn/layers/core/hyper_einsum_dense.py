@@ -113,7 +113,7 @@ class HyperEinsumDense(ResponseLayer, keras.layers.EinsumDense):
 
     def call(self, inputs, training=None, hyperparameters=None):
         hyperparameters = self.received(hyperparameters)
-        if hyperparameters is None or not self.responds:
+        if not self.responds_to(hyperparameters):
             return super().call(inputs, training=training)
         return self.apply_response(inputs, hyperparameters)
 

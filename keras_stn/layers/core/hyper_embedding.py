@@ -145,7 +145,7 @@ class HyperEmbedding(ResponseLayer, keras.layers.ReversibleEmbedding):
         if reverse:
             return self._to_scores(inputs)
         hyperparameters = self.received(hyperparameters)
-        responds = hyperparameters is not None and self.responds
+        responds = self.responds_to(hyperparameters)
         drops = training and self.dropout != 0
         if not responds and not drops:
             return super().call(inputs)

@@ -86,7 +86,7 @@ class HyperCell(DenseResponse):
 
     def is_ordinary(self, hyperparameters, training):
         """Whether the cell does just what Keras's does."""
-        responds = hyperparameters is not None and self.responds
+        responds = self.responds_to(hyperparameters)
         return not responds and not (training and self._has_own_noise())
 
     def _has_own_noise(self):
@@ -177,7 +177,7 @@ class HyperCell(DenseResponse):
             Tensor of shape `(batch_size, outputs)` or `(batch_size,
             timesteps, outputs)`, to be given to `advance` step by step.
         """
-        if hyperparameters is None or not self.responds:
+        if not self.responds_to(hyperparameters):
             outputs = self.linear(inputs, self.kernel)
         else:
             outputs = self.apply_kernel(inputs, hyperparameters)
@@ -200,7 +200,7 @@ class HyperCell(DenseResponse):
     def bias_rows(self, hyperparameters):
         if not self.use_bias:
             return None
-        if hyperparameters is None or not self.responds:
+        if not self.responds_to(hyperparameters):
             return ops.expand_dims(self.bias, 0)
         return self.weight_of_rows("bias", hyperparameters)
 
@@ -223,7 +223,7 @@ class HyperCell(DenseResponse):
         if bias is not None:
             bias = to_examples(bias, state)
         kernels = ops.expand_dims(self.recurrent_kernel, 0)
-        if hyperparameters is not None and self.responds:
+        if self.responds_to(hyperparameters):
             if self._kernel_per_row(state, hyperparameters.groups, factors):
                 kernels = self.weight_of_rows(
                     "recurrent_kernel", hyperparameters

@@ -129,7 +129,7 @@ class HyperRNN(HyperLayer):
             raise NotImplementedError
         cell = self.cell
         kernel = cell.kernel
-        if hyperparameters is not None and cell.responds:
+        if cell.responds_to(hyperparameters):
             kernel = cell.weight_of_rows("kernel", hyperparameters)[0]
         bias = cell.bias_rows(hyperparameters)
         outcome = self.fused_loop(

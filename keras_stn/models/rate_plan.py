@@ -1,0 +1,58 @@
+"""How fast hyperparameters move, by the length of a `fit`."""
+
+import math
+
+import keras
+
+# How far, in unconstrained units, a hyperparameter could move in a training if
+# all steps went one way: across a range and back, a few times over. Chosen on
+# the problems of `examples/scoreboard.py`.
+REACH = 50.0
+# The rate of the paper, which trains for tens of thousands of steps, and one
+# at which a training of few steps does not leave its responses behind.
+SMALLEST, LARGEST = 3e-3, 0.1
+# What is left of the rate at the end, for values to settle.
+LAST_SHARE = 0.05
+# A training that stops early lasts this many times its patience, or less.
+PATIENCE_FACTOR = 5
+
+
+def planned_epochs(epochs, callbacks):
+    """How many epochs a training may be expected to last.
+
+    Args:
+        epochs: Integer, the most there can be.
+        callbacks: Iterable of Keras callbacks.
+
+    Returns:
+        Integer.
+    """
+    patiences = [
+        callback.patience
+        for callback in callbacks
+        if isinstance(callback, keras.callbacks.EarlyStopping)
+    ]
+    limits = [PATIENCE_FACTOR * patience for patience in patiences if patience]
+    return min([epochs, *limits])
+
+
+def planned_rate(tuning_steps, share):
+    """The learning rate of the hyperparameters at a point of a training.
+
+    Adam moves each by about its rate in a step, so a short training needs a
+    larger one to come as far. The rate falls along half a cosine.
+
+    Args:
+        tuning_steps: Integer, hyperparameter updates of the whole training,
+            or `None` if it is not known.
+        share: Float from 0, how much of the training is over; from 1 on the
+            rate stays.
+
+    Returns:
+        Float.
+    """
+    if tuning_steps is None:
+        return SMALLEST
+    rate = min(max(REACH / max(tuning_steps, 1), SMALLEST), LARGEST)
+    fall = (1 + math.cos(math.pi * min(share, 1.0))) / 2
+    return rate * (LAST_SHARE + (1 - LAST_SHARE) * fall)
