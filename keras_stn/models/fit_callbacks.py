@@ -147,9 +147,14 @@ def with_own_callbacks(callbacks, verbose, schedule, track):
     """
     own = [schedule, track, SkippedSteps(), FinalAverages()]
     if isinstance(callbacks, keras.callbacks.CallbackList):
-        check_monitors(callbacks.callbacks, schedule.warmup_epochs)
+        given = callbacks.callbacks
+        check_monitors(given, schedule.warmup_epochs)
+        # Keras takes the list as it is, with what the last `fit` added.
+        kinds = tuple(map(type, own))
+        given[:] = own + [c for c in given if not isinstance(c, kinds)]
         for callback in own:
-            callbacks.append(callback)
+            callback.set_model(callbacks.model)
+            callback.set_params(callbacks.params)
         return callbacks
     callbacks = own + [
         callback
