@@ -48,7 +48,7 @@ class Parts:
                 )
         self.tuned = bool(names)
         self._values = {
-            h.name: h.starting_at(values.get(h.name, h.default))
+            h.name: h.starting_at(values.get(h.name, h.requested_default))
             if h.name in names
             else values.get(h.name, h.default)
             for h in hyperparameters

@@ -20,7 +20,7 @@ from keras_stn.regularizers.tunable_regularizer import TunableRegularizer
 
 # A strength's range reaches so many times up and down from its value.
 STRENGTH_FACTOR = 1e3
-# Where the value is 0, which a range of orders of magnitude has not.
+# Where the value is 0, for which the lower end stands then.
 STRENGTH_RANGE = (1e-7, 1e-1)
 
 # Layers with weights of which rates may be tuned where the weights respond.
@@ -112,7 +112,7 @@ class TunableValue(NamedTuple):
             name,
             low,
             high,
-            default=self.value if self.value or not is_penalty else None,
+            default=self.value,
             sampling="log" if is_penalty else "linear",
             per_example=not is_penalty,
         )

@@ -24,8 +24,10 @@ class Float(HyperParameter):
             of the range, or within 1 % of the range from it (for a range
             with one end: within 0.01, with `sampling="log"` within 1 %), is
             moved inside by that much, since the gradient vanishes at the
-            end. If `None`, the lower end, moved inside; without one the
-            upper end; without any 0, or 1 with `sampling="log"`.
+            end; `requested_default` keeps what was asked for. With
+            `sampling="log"` 0 stands for the lower end. If `None`, the lower
+            end, moved inside; without one the upper end; without any 0, or 1
+            with `sampling="log"`.
         sampling: `"linear"`, or `"log"` for a strength whose order of
             magnitude matters, which then must be positive.
         scale: Positive float, the initial standard deviation of the
@@ -41,7 +43,8 @@ class Float(HyperParameter):
 
     Raises:
         ValueError: If the range is empty, `default` lies outside it, a range
-            with `sampling="log"` is not positive, or `size` is not.
+            with `sampling="log"` is not positive, or `size` is not; or if
+            `default` is 0 with `sampling="log"` and no `min_value`.
 
     Example:
 
@@ -50,6 +53,12 @@ class Float(HyperParameter):
     >>> rate.default
     0.05
     >>> penalty = stn.Float("l2", 1e-7, 1e-1, default=1e-4, sampling="log")
+
+    A start as small as it can be:
+
+    >>> rate = stn.Float("dropout", 0.0, 0.9, default=0.0)
+    >>> rate.requested_default, round(rate.default, 4)
+    (0.0, 0.009)
 
     Reference:
         [MacKay et al., 2019](https://arxiv.org/abs/1903.03088)
@@ -80,33 +89,41 @@ class Float(HyperParameter):
         high = math.inf if max_value is None else float(max_value)
         if sampling == "log" and min_value is None:
             low = 0.0
+        requested = requested_value(min_value, max_value, default, sampling)
         super().__init__(
             name=name,
             low=low,
             high=high,
-            default=starting_value(min_value, max_value, default, sampling),
+            default=starting_value(min_value, max_value, requested, sampling),
             sampling=sampling,
             scale=float(scale),
             per_example=bool(per_example),
         )
+        self.requested_default = requested
 
     def get_config(self):
         config = super().get_config()
         return config if self.size is None else {**config, "size": self.size}
 
 
+def requested_value(min_value, max_value, default, sampling):
+    """Returns `default`, or what `None` stands for."""
+    for value in (default, min_value, max_value):
+        if value is not None:
+            return float(value)
+    return 1.0 if sampling == "log" else 0.0
+
+
 def starting_value(min_value, max_value, default, sampling):
     """Returns `default`, moved inside the range by the documented margin."""
     log = sampling == "log"
-    if default is None:
-        default = min_value if min_value is not None else max_value
-    if default is None:
-        return 1.0 if log else 0.0
+    if log and default == 0:
+        default = min_value
     forward = math.log if log else float
     low = -math.inf if min_value is None else forward(min_value)
     high = math.inf if max_value is None else forward(max_value)
     margin = MARGIN * (high - low) if math.isfinite(high - low) else MARGIN
     inside = min(max(forward(default), low + margin), high - margin)
     if inside == forward(default):
-        return float(default)
+        return default
     return math.exp(inside) if log else inside

@@ -35,6 +35,10 @@ class HyperParameter:
         scale: Positive float, the initial standard deviation of the
             perturbation, in unconstrained units.
         per_example: Boolean, whether examples get different perturbations.
+
+    Attributes:
+        requested_default: Number, the starting value that was asked for,
+            where `default` is that moved inside of the range.
     """
 
     # The largest value is `high - step`: an `Int` spans whole steps.
@@ -46,7 +50,7 @@ class HyperParameter:
         self.name = name
         self.low = low
         self.high = high
-        self.default = default
+        self.default = self.requested_default = default
         self.sampling = sampling
         self.scale = scale
         self.per_example = per_example
@@ -120,7 +124,7 @@ class HyperParameter:
             "max_value": self.high - self.step
             if math.isfinite(self.high)
             else None,
-            "default": self.default,
+            "default": self.requested_default,
             "sampling": self.sampling,
             "scale": self.scale,
             "per_example": self.per_example,
@@ -134,10 +138,13 @@ class HyperParameter:
         return cls(**config)
 
     def __eq__(self, other):
-        return (
-            type(self) is type(other)
-            and self.get_config() == other.get_config()
+        if type(self) is not type(other):
+            return False
+        # Two that start at the same value are alike, whatever was asked for.
+        one, two = (
+            {**h.get_config(), "default": h.default} for h in (self, other)
         )
+        return one == two
 
     def __hash__(self):
         return hash((type(self), self.name))
@@ -185,12 +192,19 @@ def check_declaration(
                 f"Received: min_value={min_value}, max_value={max_value}"
             )
     if sampling == "log":
+        is_zero = kind is float and default == 0
+        if is_zero and min_value is not None:
+            # The lower end stands for it.
+            default = numbers["default"] = min_value
         for argument, value in numbers.items():
+            advice = "use `None` for a range without that end"
+            if argument == "default" and is_zero:
+                advice = "give a `min_value`, at which 0 then starts"
             if value is not None and value <= 0:
                 raise ValueError(
                     f"`{argument}` of {what} must be positive with "
-                    "sampling='log'; use `None` for a range without that end, "
-                    f"or sampling='linear'. Received: {argument}={value}"
+                    f"sampling='log'; {advice}, or sampling='linear'. "
+                    f"Received: {argument}={value}"
                 )
     if default is not None:
         below = min_value is not None and default < min_value

@@ -282,14 +282,20 @@ class HyperparameterSpace(keras.layers.Layer):
             for h, part in zip(self.declarations, parts)
         }
 
-    def values(self):
-        """The current value of every hyperparameter.
+    def values(self, location=None):
+        """The value of every hyperparameter.
+
+        Args:
+            location: Array of shape `(n,)`, the unconstrained values to take
+                in place of the current ones.
 
         Returns:
             Dictionary from names to Python numbers, or lists of them where
             there is a size.
         """
-        sample = self.sample(perturb=False)
+        if location is None:
+            location = self.location
+        sample = self._to_sample(ops.expand_dims(location, 0))
         rows = {
             h: ops.convert_to_numpy(sample[h.name])[0]
             for h in self.declarations

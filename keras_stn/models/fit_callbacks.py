@@ -4,7 +4,10 @@ import math
 import warnings
 
 import keras
+import numpy as np
+from keras import ops
 
+from keras_stn import backend
 from keras_stn.callbacks.progress_logger import ProgressLogger
 from keras_stn.callbacks.progress_logger import to_number
 
@@ -64,6 +67,43 @@ class FinalAverages(keras.callbacks.Callback):
                 space.location.assign(space.clip(space.location))
 
 
+class LocationTrack(keras.callbacks.Callback):
+    """Notes where the hyperparameters are, for the `TuningReport`.
+
+    Args:
+        alternation: The `Alternation` of this call of `fit`.
+
+    Attributes:
+        locations: Array of shape `(epochs + 1, n)`: the unconstrained values
+            before the first epoch and at the end of each; `None` before.
+        epochs: List of integers, the epochs that have ended.
+        is_tuned: List of booleans, whether these epochs tuned.
+    """
+
+    def __init__(self, alternation):
+        super().__init__()
+        self._alternation = alternation
+        self.locations = None
+        self.epochs = []
+        self.is_tuned = []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        # Where a training resumes, what it noted before replaces this.
+        if self.locations is None:
+            self.locations = self.read()[None]
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.locations = np.vstack([self.locations, self.read()])
+        self.epochs.append(epoch)
+        self.is_tuned.append(self._alternation.is_tuning)
+
+    def read(self):
+        """Where the hyperparameters are, an array of shape `(n,)`."""
+        # A tensor, of which NumPy makes an array without a warning.
+        (location,) = backend.read_all([self.model.hyperparameters.location])
+        return ops.convert_to_numpy(location)
+
+
 def check_monitors(callbacks, warmup_epochs):
     """Raises a sentence about a callback that the warm-up would mislead.
 
@@ -93,22 +133,28 @@ def check_monitors(callbacks, warmup_epochs):
             )
 
 
-def with_own_callbacks(callbacks, verbose, schedule):
+def with_own_callbacks(callbacks, verbose, schedule, track):
     """The user's callbacks, behind those that every `fit` needs.
 
     Args:
         callbacks: As in `keras.Model.fit`.
         verbose: As in `keras.Model.fit`.
         schedule: The `TuningSchedule`.
+        track: The `LocationTrack`.
 
     Returns:
         What Keras's `fit` takes as `callbacks`.
     """
-    own = [schedule, SkippedSteps(), FinalAverages()]
+    own = [schedule, track, SkippedSteps(), FinalAverages()]
     if isinstance(callbacks, keras.callbacks.CallbackList):
-        check_monitors(callbacks.callbacks, schedule.warmup_epochs)
+        given = callbacks.callbacks
+        check_monitors(given, schedule.warmup_epochs)
+        # Keras takes the list as it is, with what the last `fit` added.
+        kinds = tuple(map(type, own))
+        given[:] = own + [c for c in given if not isinstance(c, kinds)]
         for callback in own:
-            callbacks.append(callback)
+            callback.set_model(callbacks.model)
+            callback.set_params(callbacks.params)
         return callbacks
     callbacks = own + [
         callback

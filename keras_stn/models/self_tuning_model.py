@@ -23,10 +23,12 @@ from keras_stn.models.checks import check_names
 from keras_stn.models.checks import check_strategy
 from keras_stn.models.checks import is_count
 from keras_stn.models.conversion import Conversion
+from keras_stn.models.fit_callbacks import LocationTrack
 from keras_stn.models.fit_callbacks import TuningSchedule
 from keras_stn.models.fit_callbacks import with_own_callbacks
 from keras_stn.models.fit_data import make_cycles
 from keras_stn.models.model_saving import ModelSaving
+from keras_stn.models.reporting import Reporting
 from keras_stn.models.resumable_callbacks import only_reading_if_replaying
 from keras_stn.models.resumable_callbacks import resumable
 from keras_stn.models.state_streams import StateStreams
@@ -34,7 +36,9 @@ from keras_stn.models.summary import describe
 
 
 @keras.saving.register_keras_serializable(package="keras_stn")
-class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
+class SelfTuningModel(
+    AlternatingSteps, Conversion, ModelSaving, Reporting, keras.Model
+):
     """A network that tunes its own hyperparameters while it trains.
 
     Wrap it around a network whose layers take `stn.Float` and `stn.Int`
@@ -392,7 +396,8 @@ class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
             y: As in `keras.Model.fit`.
             batch_size: As in `keras.Model.fit`, for tuning batches as well.
             epochs: As in `keras.Model.fit`.
-            verbose: As in `keras.Model.fit`.
+            verbose: As in `keras.Model.fit`. Unless it is 0, the
+                `tuning_report` is printed at the end.
             callbacks: As in `keras.Model.fit`. Logs hold every hyperparameter
                 `NAME` and its scale `NAME_scale`, the `tuning_loss` (NaN
                 while nothing is tuned) and `skipped_tuning_steps`.
@@ -442,13 +447,14 @@ class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
             class_weight,
         )
         self._build_for(cycles.training)
-        callbacks = with_own_callbacks(
-            callbacks, verbose, TuningSchedule(cycles, warmup_epochs)
-        )
+        schedule = TuningSchedule(cycles, warmup_epochs)
+        track = LocationTrack(cycles)
+        callbacks = with_own_callbacks(callbacks, verbose, schedule, track)
         cycles_per_epoch = alternation.to_cycles(
             steps_per_epoch, self.train_steps
         )
-        return super().fit(
+        self._tuning_report = None
+        history = super().fit(
             cycles,
             epochs=epochs,
             verbose=verbose,
@@ -468,6 +474,8 @@ class SelfTuningModel(AlternatingSteps, Conversion, ModelSaving, keras.Model):
             validation_batch_size=validation_batch_size or batch_size,
             validation_freq=validation_freq,
         )
+        self._report(track, callbacks, verbose)
+        return history
 
     def evaluate(self, *args, **kwargs):
         """Evaluates at the current hyperparameters.

@@ -56,10 +56,64 @@ def test_default_when_none_is_given(arguments, default):
             {"min_value": 1.0, "default": 1.0, "sampling": "log"},
             math.exp(0.01),
         ),
+        (
+            {
+                "min_value": 1e-7,
+                "max_value": 1e-1,
+                "default": 0.0,
+                "sampling": "log",
+            },
+            1e-7 * 1e6**0.01,
+        ),
+        (
+            {"min_value": 1e-7, "default": 0, "sampling": "log"},
+            1e-7 * math.exp(0.01),
+        ),
     ],
 )
 def test_default_near_an_end_is_moved_inside(arguments, default):
-    assert stn.Float("a", **arguments).default == pytest.approx(default, 1e-12)
+    declaration = stn.Float("a", **arguments)
+    assert declaration.default == pytest.approx(default, 1e-12)
+    assert declaration.requested_default == arguments["default"]
+    # A gradient can move it: it is not where tuning is bounded.
+    assert -8 < declaration.unconstrained_default < 8
+    space = HyperparameterSpace([declaration])
+    assert space.values()["a"] == pytest.approx(default, 1e-4)
+
+
+@pytest.mark.parametrize("sampling", ["linear", "log"])
+def test_no_default_asks_for_the_lower_end(sampling):
+    declaration = stn.Float("a", 0.1, 0.9, sampling=sampling)
+    assert declaration.requested_default == 0.1
+    assert declaration == stn.Float("a", 0.1, 0.9, 0.1, sampling)
+
+
+def test_an_inner_default_is_what_was_asked_for():
+    assert stn.Float("a", 0.0, 0.9, default=0.3).requested_default == 0.3
+    assert stn.Float("a", sampling="log").requested_default == 1.0
+    assert stn.Float("a").requested_default == 0.0
+
+
+@pytest.mark.parametrize(
+    "ends, sampling", [((0.0, 0.9), "linear"), ((1e-7, 1e-1), "log")]
+)
+def test_what_was_asked_for_is_kept_in_the_configuration(ends, sampling):
+    declaration = stn.Float("a", *ends, default=0.0, sampling=sampling)
+    config = keras.saving.serialize_keras_object(declaration)
+    again = keras.saving.deserialize_keras_object(config)
+    assert again == declaration
+    assert again.requested_default == 0.0
+    assert again.default == declaration.default
+
+
+def test_a_configuration_that_has_the_moved_default_gives_an_equal_one():
+    declaration = stn.Float("a", 0.0, 0.9, default=0.0)
+    config = {**declaration.get_config(), "default": declaration.default}
+    again = stn.Float.from_config(config)
+    assert again == declaration
+    assert hash(again) == hash(declaration)
+    assert again.requested_default == again.default == declaration.default
+    assert len(HyperparameterSpace([declaration, again]).declarations) == 1
 
 
 @pytest.mark.parametrize("default", [0.0091, 0.3, 0.89])
@@ -217,7 +271,23 @@ def test_config_names_every_argument():
         ),
         (
             {"default": 0.0, "sampling": "log"},
-            "`default` .* positive with sampling='log'",
+            "`default` .* positive with sampling='log'; give a `min_value`",
+        ),
+        (
+            {"max_value": 0.1, "default": 0.0, "sampling": "log"},
+            "`default` .* positive with sampling='log'; give a `min_value`",
+        ),
+        (
+            {"min_value": 0.0, "default": 0.0, "sampling": "log"},
+            "`min_value` .* positive with sampling='log'; use `None`",
+        ),
+        (
+            {"min_value": 1e-7, "default": -1e-9, "sampling": "log"},
+            "`default` .* positive with sampling='log'; use `None`",
+        ),
+        (
+            {"min_value": 0.1, "max_value": 0.9, "default": 0.0},
+            "must lie in its range",
         ),
         ({"scale": 0.0}, "`scale` .* positive number. Received: scale=0.0"),
         ({"scale": -1}, "`scale` .* positive number"),

@@ -61,6 +61,14 @@ def test_start_is_the_middle_of_the_default_step():
     assert keras.ops.convert_to_numpy(values)[0, 0] == pytest.approx(2.5)
 
 
+@pytest.mark.parametrize("arguments", [{"default": 0}, {}])
+def test_a_start_at_0_is_the_middle_of_its_step(arguments):
+    holes = stn.Int("a", 0, 4, **arguments)
+    assert (holes.default, holes.requested_default) == (0, 0)
+    values = HyperparameterSpace([holes]).sample(perturb=False).values
+    assert keras.ops.convert_to_numpy(values)[0, 0] == pytest.approx(0.5)
+
+
 def test_layers_get_whole_numbers_rounded_down():
     logits = [math.log(v / (5 - v)) for v in (0.9, 1.1, 1.9, 4.5)]
     values = values_at(stn.Int("a", 0, 4), logits)
@@ -156,6 +164,10 @@ def test_config_names_every_argument_as_it_was_given():
         (
             {"min_value": 0, "sampling": "log"},
             "`min_value` .* positive with sampling='log'",
+        ),
+        (
+            {"min_value": 1, "default": 0, "sampling": "log"},
+            "`default` .* positive with sampling='log'; use `None`",
         ),
         ({"scale": 0}, "`scale` .* positive number"),
     ],

@@ -70,6 +70,17 @@ def test_best_weights_come_back_instead_of_averages():
     np.testing.assert_array_equal(model.hyperparameters.location, last)
 
 
+def test_a_callback_list_is_taken_as_it_is():
+    model = make_model()
+    history = keras.callbacks.History()
+    callbacks = keras.callbacks.CallbackList([history], model=model)
+    for fits in (1, 2):
+        fit(model, callbacks=callbacks)
+        assert len(history.history["tuning_loss"]) == fits
+        assert len(model.tuning_report().rows) == 1
+    assert len(callbacks.callbacks) == 5
+
+
 def test_a_warmup_alone_leaves_no_average():
     model = make_model(hyper_optimizer=keras.optimizers.Adam(0.1, use_ema=True))
     before = model.hyperparameter_values()

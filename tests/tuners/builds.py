@@ -81,7 +81,7 @@ def without_tunable(hp):
     return dense(keras.layers.Dense(hp.Int("units", 2, 4)))
 
 
-def search(build, folder, epochs=2, **kwargs):
+def search(build, folder, epochs=2, verbose=0, **kwargs):
     """A tuner that has searched in a folder."""
     # Shorter cycles are traced sooner.
     options = {"overwrite": True, "seed": 1, "train_steps": 1} | kwargs
@@ -92,7 +92,7 @@ def search(build, folder, epochs=2, **kwargs):
         validation_data=data,
         batch_size=BATCH,
         epochs=epochs,
-        verbose=0,
+        verbose=verbose,
     )
     return tuner
 

@@ -20,6 +20,16 @@ def test_one_training_does_where_everything_is_tuned(tmp_path):
     assert best.get("dropout") != pytest.approx(0.2), "it has not moved"
 
 
+@pytest.mark.parametrize("verbose", [0, 2])
+def test_a_trial_says_what_it_did_unless_it_is_silent(
+    tmp_path, capsys, verbose
+):
+    search(builds.with_dropout, tmp_path, verbose=verbose)
+    lines = capsys.readouterr().out.splitlines()
+    tables = [line for line in lines if line.startswith("hyperparameter ")]
+    assert len(tables) == (1 if verbose else 0)
+
+
 @pytest.mark.parametrize(
     "tuner",
     [
