@@ -10,26 +10,50 @@ from keras import ops
 from keras_stn import backend
 from keras_stn.callbacks.progress_logger import ProgressLogger
 from keras_stn.callbacks.progress_logger import to_number
+from keras_stn.models.rate_plan import planned_rate
 
 
 class TuningSchedule(keras.callbacks.Callback):
-    """Lets the tuning steps begin after the warm-up.
+    """Lets the tuning steps begin after the warm-up, at the planned rate.
 
     And lets stateful layers begin each epoch from zero, with the data.
 
     Args:
         alternation: The `Alternation` of this call of `fit`.
         warmup_epochs: Integer, the epochs of training steps alone.
+        last_epoch: Integer, the epoch at which the plan ends.
     """
 
-    def __init__(self, alternation, warmup_epochs):
+    def __init__(self, alternation, warmup_epochs, last_epoch):
         super().__init__()
         self._alternation = alternation
         self.warmup_epochs = warmup_epochs
+        self.last_epoch = last_epoch
+        self._first_epoch = None
+        self._cycles = None
 
     def on_epoch_begin(self, epoch, logs=None):
         self._alternation.is_tuning = epoch >= self.warmup_epochs
         self.model.streams.reset("training")
+        if self._first_epoch is None:
+            self._first_epoch = max(epoch, self.warmup_epochs)
+        self._set_rates(epoch)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.params["steps"] is None:
+            # The data do not tell how many there are before they end.
+            self._cycles = batch + 1
+
+    def _set_rates(self, epoch):
+        optimizers = self.model.planned_optimizers
+        if not optimizers:
+            return
+        epochs = max(self.last_epoch - self._first_epoch, 1)
+        cycles = self.params["steps"] or self._cycles
+        tuning_steps = cycles and cycles * self.model.tuning_steps * epochs
+        share = max(epoch - self._first_epoch, 0) / epochs
+        for optimizer in optimizers:
+            optimizer.learning_rate = planned_rate(tuning_steps, share)
 
 
 class SkippedSteps(keras.callbacks.Callback):

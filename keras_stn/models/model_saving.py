@@ -128,7 +128,7 @@ class ModelSaving:
                 optimizer = getattr(self, name)
                 config[name] = (
                     None
-                    if optimizer in self._planned_optimizers
+                    if optimizer in self.planned_optimizers
                     else keras.saving.serialize_keras_object(optimizer)
                 )
         return config

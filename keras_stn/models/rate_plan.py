@@ -17,23 +17,25 @@ LAST_SHARE = 0.05
 PATIENCE_FACTOR = 5
 
 
-def planned_epochs(epochs, callbacks):
-    """How many epochs a training may be expected to last.
+def planned_end(initial_epoch, epochs, callbacks):
+    """The epoch before which a training may be expected to end.
 
     Args:
-        epochs: Integer, the most there can be.
-        callbacks: Iterable of Keras callbacks.
+        initial_epoch: As in `keras.Model.fit`.
+        epochs: As in `keras.Model.fit`.
+        callbacks: As in `keras.Model.fit`.
 
     Returns:
-        Integer.
+        Integer, at most `epochs`.
     """
-    patiences = [
-        callback.patience
-        for callback in callbacks
+    callbacks = getattr(callbacks, "callbacks", callbacks)
+    ends = [
+        initial_epoch + PATIENCE_FACTOR * callback.patience
+        for callback in keras.tree.flatten(callbacks)
         if isinstance(callback, keras.callbacks.EarlyStopping)
+        and callback.patience
     ]
-    limits = [PATIENCE_FACTOR * patience for patience in patiences if patience]
-    return min([epochs, *limits])
+    return min([epochs, *ends])
 
 
 def planned_rate(tuning_steps, share):

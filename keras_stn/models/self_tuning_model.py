@@ -28,6 +28,7 @@ from keras_stn.models.fit_callbacks import TuningSchedule
 from keras_stn.models.fit_callbacks import with_own_callbacks
 from keras_stn.models.fit_data import make_cycles
 from keras_stn.models.model_saving import ModelSaving
+from keras_stn.models.rate_plan import planned_end
 from keras_stn.models.reporting import Reporting
 from keras_stn.models.resumable_callbacks import only_reading_if_replaying
 from keras_stn.models.resumable_callbacks import resumable
@@ -325,11 +326,11 @@ class SelfTuningModel(
                 skipped=keras.metrics.Sum(name="skipped_tuning_steps"),
             )
         # Those whose learning rate `fit` plans.
-        self._planned_optimizers = []
+        self.planned_optimizers = []
         if is_planned:
-            self._planned_optimizers.append(self.hyper_optimizer)
+            self.planned_optimizers.append(self.hyper_optimizer)
             if scale_optimizer is None:
-                self._planned_optimizers.append(self.scale_optimizer)
+                self.planned_optimizers.append(self.scale_optimizer)
         if len({id(o) for o in self._optimizers()}) < 3:
             raise ValueError(
                 "`optimizer`, `hyper_optimizer` and `scale_optimizer` must be "
@@ -447,7 +448,11 @@ class SelfTuningModel(
             class_weight,
         )
         self._build_for(cycles.training)
-        schedule = TuningSchedule(cycles, warmup_epochs)
+        schedule = TuningSchedule(
+            cycles,
+            warmup_epochs,
+            planned_end(initial_epoch, epochs, callbacks),
+        )
         track = LocationTrack(cycles)
         callbacks = with_own_callbacks(callbacks, verbose, schedule, track)
         cycles_per_epoch = alternation.to_cycles(

@@ -51,15 +51,14 @@ class SelfTuner(TunedTrials, keras_tuner.Tuner):
         tunable: List of names to tune in training, or `None` for all that
             can be. A value declared by `hp.Fixed` is never tuned.
         hyper_optimizer: As in `SelfTuningModel.compile`; each trial gets a
-            new one like it. If `None`, `Adam` with a learning rate of 60 over
-            the number of tuning steps, between 0.003 and 0.1: a short
-            training needs larger steps.
+            new one like it.
         response: As in `SelfTuningModel.from_keras`.
         train_steps: As in `SelfTuningModel`.
         tuning_steps: As in `SelfTuningModel`.
         groups: As in `SelfTuningModel`.
         entropy_weight: As in `SelfTuningModel`.
         tune_scales: As in `SelfTuningModel`.
+        preset: As in `SelfTuningModel`.
         seed: Integer, the seed of the search. If given, each trial also sets
             Keras's random seed, by it and its own number.
         hyperparameters: As in `keras_tuner.RandomSearch`.
@@ -120,6 +119,7 @@ class SelfTuner(TunedTrials, keras_tuner.Tuner):
         groups=8,
         entropy_weight=1e-3,
         tune_scales=True,
+        preset="auto",
         seed=None,
         hyperparameters=None,
         tune_new_entries=True,
@@ -151,6 +151,7 @@ class SelfTuner(TunedTrials, keras_tuner.Tuner):
             "groups": groups,
             "entropy_weight": entropy_weight,
             "tune_scales": tune_scales,
+            "preset": preset,
         }
         self._is_compiled_here = bool(kwargs.get("loss"))
         self._space = SearchSpace(oracle, tunable)

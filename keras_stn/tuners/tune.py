@@ -6,7 +6,6 @@ import keras
 
 from keras_stn.conversion.from_keras import check_model
 from keras_stn.models.self_tuning_model import SelfTuningModel
-from keras_stn.tuners.planned_rate import PlannedRate
 
 # What `SelfTuner` takes and `fit` does not, for functions of `hp`.
 SEARCH_ARGUMENTS = ("max_trials", "tuner", "seed", "directory", "project_name")
@@ -39,8 +38,7 @@ def tune(
         ranges: Dictionary from names to pairs `(low, high)`, as in
             `SelfTuningModel.from_keras`; not for a function of `hp`, which
             declares them.
-        hyper_optimizer: As in `SelfTuningModel.compile`. If `None`, as in
-            `SelfTuner`: by the length of the training.
+        hyper_optimizer: As in `SelfTuningModel.compile`.
         patience: Integer, after how many epochs without a lower `val_loss`
             training ends, or `None` for never.
         **kwargs: Further arguments of `SelfTuningModel.fit`: the
@@ -112,8 +110,6 @@ def tune(
         hyper_optimizer=hyper_optimizer,
         verbose=kwargs.get("verbose") != 0,
     )
-    if hyper_optimizer is None:
-        kwargs["callbacks"].append(PlannedRate())
     tuned.fit(x, y, **kwargs)
     return tuned
 

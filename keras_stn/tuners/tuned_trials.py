@@ -13,7 +13,6 @@ from keras_stn.models.self_tuning_model import SelfTuningModel
 from keras_stn.plotting import plot_schedule
 from keras_stn.plotting.picture_file import PictureFile
 from keras_stn.tuners import checks
-from keras_stn.tuners.planned_rate import PlannedRate
 from keras_stn.tuners.trial_record import PICTURE
 from keras_stn.tuners.trial_record import SCHEDULE
 from keras_stn.tuners.trial_record import TrialRecord
@@ -67,8 +66,6 @@ class TunedTrials:
 
     def _add_callbacks(self, callbacks, trial):
         record = self._record(trial.trial_id)
-        if self.hyper_optimizer is None and self._found.tuned:
-            callbacks.append(PlannedRate())
         if self.executions_per_trial > 1:
             # They would take each other's schedule for their own.
             return
