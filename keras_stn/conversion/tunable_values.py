@@ -18,10 +18,10 @@ from keras_stn.hyperparameters.int import Int
 from keras_stn.layers.hyper_layer import HyperLayer
 from keras_stn.regularizers.tunable_regularizer import TunableRegularizer
 
-# A strength's range reaches so many times up and down from its value.
-STRENGTH_FACTOR = 1e3
-# Where the value is 0, for which the lower end stands then.
+# The usual range of a penalty's strength, whose lower end stands for 0, and
+# how many times up and down from its value it reaches at least.
 STRENGTH_RANGE = (1e-7, 1e-1)
+STRENGTH_FACTOR = 10
 
 # Layers with weights of which rates may be tuned where the weights respond.
 RATES = {
@@ -182,7 +182,8 @@ def find_penalties(config, is_frozen):
         for part, value in numbers_of(regularizer).items():
             low, high = STRENGTH_RANGE
             if value > 0:
-                low, high = value / STRENGTH_FACTOR, value * STRENGTH_FACTOR
+                low = min(low, value / STRENGTH_FACTOR)
+                high = max(high, value * STRENGTH_FACTOR)
             is_used = value > 0 and not is_own
             values.append(
                 TunableValue(argument, part, value, low, high, is_used)

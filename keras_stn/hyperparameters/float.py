@@ -7,6 +7,9 @@ from keras_stn.hyperparameters.hyperparameter import HyperParameter
 from keras_stn.hyperparameters.hyperparameter import check_declaration
 from keras_stn.hyperparameters.hyperparameter import is_number
 
+SCALE = 0.5
+LOG_SCALE = 2.0
+
 
 @keras.saving.register_keras_serializable(package="keras_stn")
 class Float(HyperParameter):
@@ -31,9 +34,11 @@ class Float(HyperParameter):
         sampling: `"linear"`, or `"log"` for a strength whose order of
             magnitude matters, which then must be positive.
         scale: Positive float, the initial standard deviation of the
-            perturbation, in unconstrained units. 0.5 is a moderate
+            perturbation, in unconstrained units. If `None`, 0.5, a moderate
             perturbation: from the middle of a range it reaches between
-            38 % and 62 % of it.
+            38 % and 62 % of it; with `sampling="log"` 2, since a small
+            strength does nothing that could be learned from until it is
+            some orders of magnitude larger.
         per_example: Boolean. If `False`, one perturbation serves a whole
             batch, for a value that cannot differ between examples, such as
             the strength of a weight penalty.
@@ -71,10 +76,12 @@ class Float(HyperParameter):
         max_value=None,
         default=None,
         sampling="linear",
-        scale=0.5,
+        scale=None,
         per_example=True,
         size=None,
     ):
+        if scale is None:
+            scale = LOG_SCALE if sampling == "log" else SCALE
         check_declaration(
             name, min_value, max_value, default, sampling, scale, float
         )

@@ -46,8 +46,8 @@ class Conversion:
                 number in a layer or regularizer of this package, which stays
                 fixed otherwise.
             ranges: Dictionary from names to pairs `(low, high)`, in place of
-                the usual ranges: 0 to 0.9 for rates, three orders of
-                magnitude around a penalty. In place of a pair an `stn.Float`
+                the usual ranges: 0 to 0.9 for rates, 1e-7 to 0.1 for
+                penalties. In place of a pair an `stn.Float`
                 may stand, with all that it says; the same one for two names
                 makes of both one hyperparameter. An integer, such as the
                 `holes` of `RandomCutout`, takes a pair of integers or an

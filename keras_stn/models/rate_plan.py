@@ -7,7 +7,7 @@ import keras
 # How far, in unconstrained units, a hyperparameter could move in a training if
 # all steps went one way: across a range and back, a few times over. Chosen on
 # the problems of `examples/scoreboard.py`.
-REACH = 50.0
+REACH = 40.0
 # The rate of the paper, which trains for tens of thousands of steps, and one
 # at which a training of few steps does not leave its responses behind.
 SMALLEST, LARGEST = 3e-3, 0.1
