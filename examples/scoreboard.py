@@ -34,12 +34,12 @@ import numpy as np
 import scoreboard_problems as problems
 import scoreboard_report
 import tensorflow as tf
+from scoreboard_measures import NETWORKS
 
 import keras_stn as stn
 
 METHODS = ("plain", "frozen", "tuned", "apart", "random")
 DEFAULT_METHODS = ("plain", "frozen", "tuned", "random")
-NETWORKS = 10
 FOLDER = "results/scoreboard"
 # A process keeps something of each graph that it made.
 RUNS_PER_PROCESS = 30
