@@ -195,6 +195,9 @@ def run_all(runs, path, processes):
             max_tasks_per_child=RUNS_PER_PROCESS,
         ) as pool,
     ):
+        if path.read_text(encoding="utf-8")[-1:] not in ("", "\n"):
+            # Ends the line that an interruption has torn.
+            file.write("\n")
         futures = [pool.submit(run, one) for one in left]
         for future in concurrent.futures.as_completed(futures):
             result = future.result()
