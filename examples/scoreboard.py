@@ -34,12 +34,12 @@ import numpy as np
 import scoreboard_problems as problems
 import scoreboard_report
 import tensorflow as tf
+from scoreboard_measures import NETWORKS
 
 import keras_stn as stn
 
 METHODS = ("plain", "frozen", "tuned", "apart", "random")
 DEFAULT_METHODS = ("plain", "frozen", "tuned", "random")
-NETWORKS = 10
 FOLDER = "results/scoreboard"
 # A process keeps something of each graph that it made.
 RUNS_PER_PROCESS = 30
@@ -195,6 +195,9 @@ def run_all(runs, path, processes):
             max_tasks_per_child=RUNS_PER_PROCESS,
         ) as pool,
     ):
+        if path.read_text(encoding="utf-8")[-1:] not in ("", "\n"):
+            # Ends the line that an interruption has torn.
+            file.write("\n")
         futures = [pool.submit(run, one) for one in left]
         for future in concurrent.futures.as_completed(futures):
             result = future.result()
