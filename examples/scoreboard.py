@@ -200,6 +200,10 @@ def run_all(runs, path, processes):
             file.write("\n")
         futures = [pool.submit(run, one) for one in left]
         for future in concurrent.futures.as_completed(futures):
+            if future.exception() is not None:
+                # What the others came to is kept.
+                print(f"A run failed: {future.exception()}", flush=True)
+                continue
             result = future.result()
             file.write(json.dumps(result) + "\n")
             file.flush()

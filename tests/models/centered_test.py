@@ -135,9 +135,7 @@ def test_the_gradients_are_those_of_the_response():
         rows = space.scale.numpy() * NOISE + shift
         return np.mean((predict_by_hand(model, rows) - Y) ** 2)
 
-    location, raw_scale = gradients_of(
-        model, lambda: space.sample(noise=NOISE)
-    )
+    location, raw_scale = gradients_of(model, lambda: space.sample(noise=NOISE))
     np.testing.assert_allclose(location, finite_difference(loss_at), 1e-3)
 
     def loss_of(shift):
@@ -176,8 +174,6 @@ def test_what_was_saved_before_there_were_presets_is_the_papers():
 def test_an_unknown_preset_is_refused():
     with pytest.raises(ValueError, match="`preset` must be 'auto', or 'paper'"):
         make_model("official")
-
-
 
 
 @pytest.mark.parametrize(
