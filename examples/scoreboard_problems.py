@@ -110,14 +110,14 @@ def build_convolutions(values, shape=(28, 28, 1), augmentation=()):
         [
             keras.Input(shape),
             *augmentation,
-            layers.Conv2D(16, 3, padding="same", activation="relu"),
+            layers.Conv2D(8, 3, padding="same", activation="relu"),
             layers.MaxPooling2D(),
             layers.Dropout(values["dropout_1"], name="dropout_1"),
-            layers.Conv2D(32, 3, padding="same", activation="relu"),
+            layers.Conv2D(16, 3, padding="same", activation="relu"),
             layers.MaxPooling2D(),
             layers.Dropout(values["dropout_2"], name="dropout_2"),
             layers.Flatten(),
-            layers.Dense(64, activation="relu"),
+            layers.Dense(32, activation="relu"),
             layers.Dropout(values["dropout_3"], name="dropout_3"),
             layers.Dense(10),
         ],
@@ -174,7 +174,7 @@ def load_sample(seed, data_dir):
 
 
 def load_fashion(seed, data_dir):
-    return subsets(fashion_mnist.load(data_dir), (10_000, 2000, 5000), seed)
+    return subsets(fashion_mnist.load(data_dir), (6000, 2000, 5000), seed)
 
 
 def load_cifar(seed, data_dir):
@@ -326,13 +326,13 @@ def load_series(seed, data_dir):
     series = np.array(series[500::3], "float32")
     series = (series - series.mean()) / series.std()
     series = series + generator.normal(0, 0.5, len(series)).astype("float32")
-    windows = np.lib.stride_tricks.sliding_window_view(series, 25)[..., None]
+    windows = np.lib.stride_tricks.sliding_window_view(series, 17)[..., None]
     parts, start = [], 0
     for size in (300, 300, 2000):
         part = windows[start : start + size]
         parts.append((part[:, :-1], part[:, -1]))
         # No window reaches into two parts.
-        start += size + 25
+        start += size + 17
     return parts
 
 
@@ -356,9 +356,9 @@ def build_forecast(values):
     layers = keras.layers
     return compiled(
         [
-            keras.Input((24, 1)),
+            keras.Input((16, 1)),
             layers.GRU(
-                24,
+                16,
                 dropout=values["gru_dropout"],
                 recurrent_dropout=values["gru_recurrent_dropout"],
                 name="gru",
@@ -391,8 +391,8 @@ PROBLEMS = {
         build_convolutions,
         cross_entropy(),
         50,
-        60,
-        10,
+        50,
+        8,
     ),
     "cifar10": Problem(
         "images, augmented",
@@ -406,8 +406,8 @@ PROBLEMS = {
         build_augmented,
         cross_entropy(),
         50,
-        60,
-        10,
+        50,
+        8,
     ),
     "many_images": Problem(
         "images, many",
