@@ -20,7 +20,6 @@ the default, such as `--variant paper --settings '{"preset": "paper"}'`.
 """
 
 import argparse
-import concurrent.futures
 import json
 import multiprocessing
 import os
@@ -186,28 +185,31 @@ def run_all(runs, path, processes):
     done = {key(one) for one in scoreboard_report.read(path)}
     left = [one for one in runs if key(one) not in done]
     print(f"{len(done)} runs are done, {len(left)} are left.")
+    context = multiprocessing.get_context("spawn")
     with (
-        path.open("a") as file,
-        concurrent.futures.ProcessPoolExecutor(
-            processes,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=use_one_core,
-            max_tasks_per_child=RUNS_PER_PROCESS,
+        path.open("a", encoding="utf-8") as file,
+        context.Pool(
+            processes, use_one_core, maxtasksperchild=RUNS_PER_PROCESS
         ) as pool,
     ):
         if path.read_text(encoding="utf-8")[-1:] not in ("", "\n"):
             # Ends the line that an interruption has torn.
             file.write("\n")
-        futures = [pool.submit(run, one) for one in left]
-        for future in concurrent.futures.as_completed(futures):
-            if future.exception() is not None:
-                # What the others came to is kept.
-                print(f"A run failed: {future.exception()}", flush=True)
+        for result in pool.imap_unordered(try_run, left):
+            if isinstance(result, str):
+                print(result, flush=True)
                 continue
-            result = future.result()
             file.write(json.dumps(result) + "\n")
             file.flush()
             print(*key(result), f"test {result['test']:.4f}", flush=True)
+
+
+def try_run(one):
+    """What `run` returns, or a sentence: one failure must not end all."""
+    try:
+        return run(one)
+    except Exception as error:
+        return f"This run failed, {error!r}: {one}"
 
 
 def key(run):

@@ -391,14 +391,14 @@ def test_tables_are_cut_in_three(problems, name, sizes, width):
 def test_windows_of_the_series_share_nothing_between_parts(problems):
     parts = problems.load_series(0, None)
     sizes = (300, 300, 2000)
-    assert [x.shape for x, _ in parts] == [(size, 24, 1) for size in sizes]
+    assert [x.shape for x, _ in parts] == [(size, 16, 1) for size in sizes]
     assert [y.shape for _, y in parts] == [(size, 1) for size in sizes]
     for x, y in parts:
         # What is to be foretold is the first number after a window.
-        assert np.array_equal(y[:-24], x[24:, 0])
+        assert np.array_equal(y[:-16], x[16:, 0])
     # Noise makes every number of the series a different one.
     seen = [{*np.ravel(x), *np.ravel(y)} for x, y in parts]
-    assert [len(numbers) for numbers in seen] == [size + 24 for size in sizes]
+    assert [len(numbers) for numbers in seen] == [size + 16 for size in sizes]
     assert not seen[0] & seen[1] | seen[0] & seen[2] | seen[1] & seen[2]
 
 
