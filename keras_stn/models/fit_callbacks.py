@@ -40,16 +40,16 @@ class TuningSchedule(keras.callbacks.Callback):
         self._set_rates(epoch)
 
     def on_train_batch_end(self, batch, logs=None):
-        if self.params["steps"] is None:
-            # The data do not tell how many there are before they end.
-            self._cycles = batch + 1
+        self._cycles = batch + 1
 
     def _set_rates(self, epoch):
         optimizers = self.model.planned_optimizers
         if not optimizers:
             return
         epochs = max(self.last_epoch - self._first_epoch, 1)
-        cycles = self.params["steps"] or self._cycles
+        # Some data do not tell how many there are before they end, and a
+        # `CallbackList` that is given to `fit` may have no parameters.
+        cycles = self.params.get("steps") or self._cycles
         tuning_steps = cycles and cycles * self.model.tuning_steps * epochs
         share = max(epoch - self._first_epoch, 0) / epochs
         for optimizer in optimizers:
