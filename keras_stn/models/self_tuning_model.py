@@ -451,6 +451,7 @@ class SelfTuningModel(
         schedule = TuningSchedule(
             cycles,
             warmup_epochs,
+            initial_epoch,
             planned_end(initial_epoch, epochs, callbacks),
         )
         track = LocationTrack(cycles)
