@@ -143,7 +143,7 @@ class ResponseLayer(HyperLayer):
                 gate = getattr(self, f"{name}_gate")
                 gate.assign(ops.zeros_like(gate))
 
-    def extend_gates(self, num_hyperparameters):
+    def extend_gates(self, num_hyperparameters, is_silent=False):
         """Makes room for more hyperparameters behind those there are.
 
         The gates of the old ones keep their values. The variables are new, so
@@ -151,6 +151,8 @@ class ResponseLayer(HyperLayer):
 
         Args:
             num_hyperparameters: Integer, the new number of hyperparameters.
+            is_silent: Boolean, whether the gates of the new ones begin as
+                `silence` leaves them.
         """
         self.num_hyperparameters = num_hyperparameters
         if not self.responds:
@@ -162,7 +164,7 @@ class ResponseLayer(HyperLayer):
         self._tracker.unlock()
         for gate in old.values():
             self._untrack_variable(gate)
-        self._build_gates()
+        self._build_gates(is_silent)
         self._tracker.lock()
         for name, gate in old.items():
             new = getattr(self, f"{name}_gate")

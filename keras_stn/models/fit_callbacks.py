@@ -21,35 +21,36 @@ class TuningSchedule(keras.callbacks.Callback):
     Args:
         alternation: The `Alternation` of this call of `fit`.
         warmup_epochs: Integer, the epochs of training steps alone.
+        initial_epoch: As in `keras.Model.fit`.
         last_epoch: Integer, the epoch at which the plan ends.
     """
 
-    def __init__(self, alternation, warmup_epochs, last_epoch):
+    def __init__(self, alternation, warmup_epochs, initial_epoch, last_epoch):
         super().__init__()
         self._alternation = alternation
         self.warmup_epochs = warmup_epochs
+        # The plan is of the whole training, also where Keras resumes one in
+        # the middle.
+        self._first_epoch = max(initial_epoch, warmup_epochs)
         self.last_epoch = last_epoch
-        self._first_epoch = None
         self._cycles = None
 
     def on_epoch_begin(self, epoch, logs=None):
         self._alternation.is_tuning = epoch >= self.warmup_epochs
         self.model.streams.reset("training")
-        if self._first_epoch is None:
-            self._first_epoch = max(epoch, self.warmup_epochs)
         self._set_rates(epoch)
 
     def on_train_batch_end(self, batch, logs=None):
-        if self.params["steps"] is None:
-            # The data do not tell how many there are before they end.
-            self._cycles = batch + 1
+        self._cycles = batch + 1
 
     def _set_rates(self, epoch):
         optimizers = self.model.planned_optimizers
         if not optimizers:
             return
         epochs = max(self.last_epoch - self._first_epoch, 1)
-        cycles = self.params["steps"] or self._cycles
+        # Some data do not tell how many there are before they end, and a
+        # `CallbackList` that is given to `fit` may have no parameters.
+        cycles = self.params.get("steps") or self._cycles
         tuning_steps = cycles and cycles * self.model.tuning_steps * epochs
         share = max(epoch - self._first_epoch, 0) / epochs
         for optimizer in optimizers:

@@ -212,7 +212,9 @@ class SelfTuningModel(
                 )
             self.hyperparameters.extend(new)
             for layer in self._response_layers():
-                layer.extend_gates(len(self.hyperparameters))
+                layer.extend_gates(
+                    len(self.hyperparameters), is_silent=self.is_centered
+                )
         self.further_hyperparameters = [*self.further_hyperparameters, *new]
 
     def call(self, inputs, training=None, hyperparameters=None):
@@ -451,6 +453,7 @@ class SelfTuningModel(
         schedule = TuningSchedule(
             cycles,
             warmup_epochs,
+            initial_epoch,
             planned_end(initial_epoch, epochs, callbacks),
         )
         track = LocationTrack(cycles)

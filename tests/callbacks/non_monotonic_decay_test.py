@@ -185,7 +185,11 @@ def test_a_self_tuning_model_lowers_the_rate_of_the_weights_alone():
         ]
     )
     model = stn.SelfTuningModel(network)
-    model.compile(keras.optimizers.SGD(1.0), loss="mse")
+    model.compile(
+        keras.optimizers.SGD(1.0),
+        loss="mse",
+        hyper_optimizer=keras.optimizers.Adam(3e-3),
+    )
     data = np.zeros((2, 1)), np.zeros((2, 1))
     model.fit(
         *data,

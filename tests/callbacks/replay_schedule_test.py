@@ -13,6 +13,7 @@ from tests.callbacks.replay_program import Y
 from tests.callbacks.replay_program import fit
 from tests.callbacks.replay_program import make_network
 from tests.callbacks.replay_program import record
+from tests.gates import open_gates
 from tests.programs import run_program
 
 STEPS = np.arange(UPDATES)
@@ -89,6 +90,7 @@ def test_replay_uses_what_the_self_tuned_network_used(tmp_path):
         ),
     )
     model = stn.SelfTuningModel(inner, groups=1)
+    open_gates(model)
     # With hardly any perturbation the updates use the values themselves.
     model.compile(
         keras.optimizers.SGD(0.1),

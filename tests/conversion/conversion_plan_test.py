@@ -42,13 +42,13 @@ def test_every_strength_has_a_name_and_a_range_around_it():
         "random_translation_width": (0.2, "0 to 0.5"),
         "random_zoom_height": (0.1, "0 to 0.5"),
         "gaussian_noise": (0.1, "0 to 1"),
-        "conv2d_kernel_l2": (0.01, "1e-05 to 10, log"),
-        "conv2d_activity_l1": (pytest.approx(0.01), "1e-05 to 10, log"),
+        "conv2d_kernel_l2": (0.01, "1e-07 to 0.1, log"),
+        "conv2d_activity_l1": (pytest.approx(0.01), "1e-07 to 0.1, log"),
         "spatial_dropout2d": (0.2, "0 to 0.9"),
         "gaussian_dropout": (0.2, "0 to 0.9"),
         "dense_kernel_l1": (1e-4, "1e-07 to 0.1, log"),
-        "dense_kernel_l2": (1e-3, "1e-06 to 1, log"),
-        "dense_bias_l1": (pytest.approx(1e-3), "1e-06 to 1, log"),
+        "dense_kernel_l2": (1e-3, "1e-07 to 0.1, log"),
+        "dense_bias_l1": (pytest.approx(1e-3), "1e-07 to 0.1, log"),
         "alpha_dropout": (0.2, "0 to 0.9"),
     }
 

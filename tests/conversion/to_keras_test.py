@@ -41,7 +41,7 @@ VARIATIONS = (
 )
 def test_files_load_where_the_package_cannot_be_imported(names, tmp_path):
     for name in names:
-        tuned = stn.SelfTuningModel.from_keras(MODELS[name]())
+        tuned = stn.SelfTuningModel.from_keras(MODELS[name](), preset="paper")
         for layer in tuned._response_layers():
             for variable in layer.response_variables():
                 variable.assign(keras.ops.full(variable.shape, 0.3))
@@ -193,7 +193,7 @@ def test_a_layer_of_a_function_is_kept():
     x = keras.Input((4,))
     y = layers.Lambda(lambda t: factor * t, name="triple")(x)
     y = layers.Dense(2)(layers.Dropout(0.1)(y))
-    tuned = stn.SelfTuningModel.from_keras(keras.Model(x, y))
+    tuned = stn.SelfTuningModel.from_keras(keras.Model(x, y), preset="paper")
     for layer in tuned._response_layers():
         fill(layer)
     ones = np.ones((2, 4))
@@ -228,7 +228,8 @@ def test_a_subclassed_network_is_refused():
         model.to_keras()
 
 
-def test_recurrent_weights_that_drop_become_plain_ones():
+@pytest.mark.parametrize("preset", ["auto", "paper"])
+def test_recurrent_weights_that_drop_become_plain_ones(preset):
     rate = stn.Float("dropconnect", 0.0, 0.9, 0.3, per_example=False)
     network = keras.Sequential(
         [
@@ -236,7 +237,7 @@ def test_recurrent_weights_that_drop_become_plain_ones():
             stn.layers.HyperLSTM(3, recurrent_dropconnect=rate),
         ]
     )
-    model = stn.SelfTuningModel(network)
+    model = stn.SelfTuningModel(network, preset=preset)
     fill(network)
     ordinary = model.to_keras()
     assert type(ordinary.layers[0]) is layers.LSTM
@@ -247,7 +248,7 @@ def test_recurrent_weights_that_drop_become_plain_ones():
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_exports_predict_the_same(tmp_path):
-    tuned = stn.SelfTuningModel.from_keras(MODELS["residual"]())
+    tuned = stn.SelfTuningModel.from_keras(MODELS["residual"](), preset="paper")
     for layer in tuned._response_layers():
         fill(layer)
     x = draw_inputs(tuned.network)
@@ -275,7 +276,7 @@ def test_exports_predict_the_same(tmp_path):
 def test_an_onnx_file_predicts_the_same(tmp_path):
     import onnxruntime
 
-    tuned = stn.SelfTuningModel.from_keras(MODELS["residual"]())
+    tuned = stn.SelfTuningModel.from_keras(MODELS["residual"](), preset="paper")
     for layer in tuned._response_layers():
         fill(layer)
     x = draw_inputs(tuned.network)

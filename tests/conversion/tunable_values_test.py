@@ -171,19 +171,19 @@ def test_penalties_of_this_package_offer_the_numbers_they_have(kind):
     l2 = stn.Float("l2", 1e-5, 1e-1, sampling="log")
     layer = hidden(
         kind,
-        kernel_regularizer=stn.regularizers.L1L2(1e-3, l2),
+        kernel_regularizer=stn.regularizers.L1L2(0.05, l2),
         bias_regularizer=stn.regularizers.L2(1e-4),
     )
     assert plan(layer).chosen == []
     kept = plan(layer).replace(layer)
-    assert kept.kernel_regularizer.strengths == {"l1": 1e-3, "l2": l2}
+    assert kept.kernel_regularizer.strengths == {"l1": 0.05, "l2": l2}
     made = plan(layer, tune=["hidden_kernel_l1"], response=[])
     strengths = made.replace(layer).kernel_regularizer.strengths
     assert strengths["l1"] == stn.Float(
         "hidden_kernel_l1",
-        1e-6,
-        1.0,
-        default=1e-3,
+        1e-7,
+        0.5,
+        default=0.05,
         sampling="log",
         per_example=False,
     )

@@ -95,7 +95,8 @@ def test_a_weight_without_origin_is_an_error():
         copy_weights(*made)
 
 
-def test_weights_are_kept_in_their_precision():
+@pytest.mark.parametrize("preset", ["auto", "paper"])
+def test_weights_are_kept_in_their_precision(preset):
     policy = keras.DTypePolicy("mixed_bfloat16")
     model = keras.Sequential(
         [
@@ -106,7 +107,7 @@ def test_weights_are_kept_in_their_precision():
         ]
     )
     fill(model)
-    tuned = stn.SelfTuningModel.from_keras(model)
+    tuned = stn.SelfTuningModel.from_keras(model, preset=preset)
     x = np.random.default_rng(0).normal(size=(4, 4)).astype("float32")
     np.testing.assert_array_equal(to_numpy(tuned(x)), to_numpy(model(x)))
     dense = tuned.network.get_layer("dense")
@@ -114,8 +115,9 @@ def test_weights_are_kept_in_their_precision():
     ordinary = tuned.to_keras().get_layer("dense")
     assert ordinary.dtype_policy == policy
     location = tuned.hyperparameters.location.numpy()[0]
+    gate = 0.3 * location if preset == "paper" else 0.0
     np.testing.assert_allclose(
         ordinary.kernel,
-        dense.kernel + 0.3 * location * dense.response_kernel.numpy(),
+        dense.kernel + gate * dense.response_kernel.numpy(),
         rtol=1e-6,
     )

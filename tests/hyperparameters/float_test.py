@@ -293,7 +293,7 @@ def test_config_names_every_argument():
         ({"scale": -1}, "`scale` .* positive number"),
         ({"scale": math.nan}, "`scale` .* positive number.*nan"),
         ({"scale": INF}, "`scale` .* positive number.*inf"),
-        ({"scale": None}, "`scale` .* positive number.*None"),
+        ({"scale": "wide"}, "`scale` .* positive number.*wide"),
         ({"scale": True}, "`scale` .* positive number.*True"),
     ],
 )

@@ -56,7 +56,7 @@ class TestOfficialHyperparameters:
         space = official_space(arrays)
         sample = space.sample(noise=np.float32(arrays["noise_hdict"]))
         np.testing.assert_allclose(
-            to_numpy(sample.unconstrained), arrays["perturbed_hdict"], **CLOSE
+            to_numpy(sample.response_inputs), arrays["perturbed_hdict"], **CLOSE
         )
 
     def test_perturbation_and_its_gradients(self, file):
@@ -65,7 +65,7 @@ class TestOfficialHyperparameters:
         space = official_space(own)
         noise = np.float32(arrays["noise_plain"])
         np.testing.assert_allclose(
-            to_numpy(space.sample(noise=noise).unconstrained),
+            to_numpy(space.sample(noise=noise).response_inputs),
             arrays["perturbed_plain"],
             **CLOSE,
         )
@@ -73,7 +73,7 @@ class TestOfficialHyperparameters:
         _, (location, scale) = gradients(
             space,
             lambda: tf.reduce_sum(
-                space.sample(noise=noise).unconstrained * weights
+                space.sample(noise=noise).response_inputs * weights
             ),
         )
         np.testing.assert_allclose(
@@ -257,7 +257,7 @@ class TestDeltaContainer:
         weights = np.float32(arrays["r"][:, columns])
         sample = space.sample(noise=noise)
         np.testing.assert_allclose(
-            to_numpy(sample.unconstrained),
+            to_numpy(sample.response_inputs),
             arrays["perturbed"][:, columns],
             **CLOSE,
         )

@@ -62,7 +62,7 @@ class TestDeclarations:
 
     def test_space_may_be_empty(self):
         space = HyperparameterSpace([])
-        assert space.sample(3).unconstrained.shape == (3, 0)
+        assert space.sample(3).response_inputs.shape == (3, 0)
         assert space.values() == {}
         assert space.logs() == {}
         assert to_numpy(space.entropy()) == 0
@@ -105,7 +105,7 @@ class TestVariables:
             assert space.location.dtype == "float32"
             assert space.raw_scale.dtype == "float32"
             assert space.draw_noise(2).dtype == "float32"
-            assert sample.unconstrained.dtype == "float32"
+            assert sample.response_inputs.dtype == "float32"
             assert sample.values.dtype == "float32"
             assert sample["both"].dtype == "float32"
             assert sample["int_both"].dtype == "float32"
@@ -144,7 +144,7 @@ class TestSample:
 
         @tf.function(jit_compile=True)
         def draw():
-            return space.sample(3).unconstrained
+            return space.sample(3).response_inputs
 
         first, second = to_numpy([draw(), draw()])
         assert np.all(first != second)
@@ -154,7 +154,7 @@ class TestSample:
         noise = np.random.default_rng(0).normal(size=(5, len(MIXTURE)))
         sample = space.sample(5, noise=noise.astype("float32"))
         np.testing.assert_allclose(
-            to_numpy(sample.unconstrained),
+            to_numpy(sample.response_inputs),
             space.location.numpy() + to_numpy(space.scale) * noise,
             rtol=1e-5,
             atol=1e-6,
@@ -166,14 +166,14 @@ class TestSample:
                 return keras.ops.zeros((groups, len(self)))
 
         space = Still(MIXTURE)
-        rows = to_numpy(space.sample(3).unconstrained)
+        rows = to_numpy(space.sample(3).response_inputs)
         np.testing.assert_array_equal(rows, [space.location.numpy()] * 3)
 
     def test_groups_is_the_number_of_rows(self):
         space = HyperparameterSpace(MIXTURE)
         sample = space.sample(groups=6)
         assert sample.groups == 6
-        assert sample.unconstrained.shape == (6, len(MIXTURE))
+        assert sample.response_inputs.shape == (6, len(MIXTURE))
         assert sample.values.shape == (6, len(MIXTURE))
         assert sample["both"].shape == (6,)
 
@@ -191,7 +191,7 @@ class TestSample:
         sample = space.sample(groups=6, perturb=False)
         assert sample.groups == 1
         np.testing.assert_array_equal(
-            to_numpy(sample.unconstrained)[0], space.location.numpy()
+            to_numpy(sample.response_inputs)[0], space.location.numpy()
         )
 
     def test_only_columns_not_per_example_share_their_perturbation(self):
@@ -202,7 +202,7 @@ class TestSample:
                 stn.Float("own_too", 0.0, 1.0),
             ]
         )
-        rows = to_numpy(space.sample(4).unconstrained)
+        rows = to_numpy(space.sample(4).response_inputs)
         for column, distinct in enumerate([4, 1, 4]):
             assert len(np.unique(rows[:, column])) == distinct
 

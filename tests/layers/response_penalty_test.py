@@ -38,10 +38,10 @@ def make_layer(
 
 def make_sample(groups=3):
     rng = np.random.default_rng(1)
-    unconstrained = rng.normal(size=(groups, 2)).astype("float32")
+    inputs = rng.normal(size=(groups, 2)).astype("float32")
     values = rng.uniform(0.1, 1.0, (groups, 2)).astype("float32")
     return Sample(
-        ops.convert_to_tensor(unconstrained),
+        ops.convert_to_tensor(inputs),
         ops.convert_to_tensor(values),
         [STRENGTH, OTHER],
     )
@@ -51,7 +51,7 @@ def by_hand(layer, sample, rows, norm=np.square):
     """The mean of `s_g R(W(λ_g))`, and the same of the bias."""
     kernels, biases = [], []
     for g in rows:
-        location = ops.convert_to_numpy(sample.unconstrained)[g]
+        location = ops.convert_to_numpy(sample.response_inputs)[g]
         strength = ops.convert_to_numpy(sample["l2"])[g]
         kernel_gate = location @ layer.kernel_gate.numpy()
         bias_gate = location @ layer.bias_gate.numpy()
@@ -96,7 +96,7 @@ def test_a_strength_that_is_a_number_stands_beside_a_tuned_one():
     with sampled(sample):
         losses = layer.losses
     fixed = Sample(
-        sample.unconstrained, ops.full((3, 2), 0.3), [STRENGTH, OTHER]
+        sample.response_inputs, ops.full((3, 2), 0.3), [STRENGTH, OTHER]
     )
     expected = np.array(by_hand(layer, sample, range(3)))
     expected += by_hand(layer, fixed, range(3), np.abs)
@@ -114,7 +114,7 @@ def test_the_orthogonal_penalty_is_taken_of_each_kernel():
         (loss,) = layer.losses
     penalties = []
     for g in range(3):
-        gate = sample.unconstrained[g].numpy() @ layer.kernel_gate.numpy()
+        gate = sample.response_inputs[g].numpy() @ layer.kernel_gate.numpy()
         kernel = layer.kernel + gate * layer.response_kernel
         strength = float(sample["l2"][g])
         regularizer = keras.regularizers.OrthogonalRegularizer(strength)
@@ -198,11 +198,11 @@ def test_l1_takes_eight_rows_evenly_spaced_and_l2_takes_all(
     @tf.function(
         input_signature=[tf.TensorSpec((None, 2)), tf.TensorSpec((None, 2))]
     )
-    def penalties(unconstrained, values):
-        with sampled(Sample(unconstrained, values, [STRENGTH, OTHER])):
+    def penalties(inputs, values):
+        with sampled(Sample(inputs, values, [STRENGTH, OTHER])):
             return layer.losses
 
-    unknown = penalties(sample.unconstrained, sample.values)
+    unknown = penalties(sample.response_inputs, sample.values)
     np.testing.assert_allclose(unknown, expected, rtol=1e-5)
 
 

@@ -8,6 +8,7 @@ from keras import ops
 import keras_stn as stn
 from keras_stn.hyperparameters.step import current_sample
 from keras_stn.hyperparameters.step import current_step
+from tests.gates import open_gates
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(16, 4)).astype("float32")
@@ -78,8 +79,10 @@ def test_the_hyperparameter_of_the_loss_is_tuned():
     assert history["skipped_tuning_steps"] == [0]
 
 
-def test_gates_grow_by_small_rows_and_keep_the_old_ones():
-    model = stn.SelfTuningModel(make_network())
+@pytest.mark.parametrize("preset", ["auto", "paper"])
+def test_gates_grow_by_small_rows_and_keep_the_old_ones(preset):
+    model = stn.SelfTuningModel(make_network(), preset=preset)
+    open_gates(model)
     hidden, head = model.network.layers[1:]
     old = [gate.numpy() for gate in (hidden.kernel_gate, head.bias_gate)]
     compile_model(model)
@@ -87,7 +90,10 @@ def test_gates_grow_by_small_rows_and_keep_the_old_ones():
     for before, after in zip(old, new):
         assert after.shape == (2, before.shape[1])
         np.testing.assert_array_equal(after[:1], before)
-        assert 0 < np.abs(after[1]).max() < 0.05
+        assert np.abs(after[1]).max() < 0.05
+    # Of a response and a gate that are new one is 0, and not both.
+    assert new[0][1].any() == (preset == "paper")
+    assert new[1][1].any() and not np.any(head.response_bias)
     assert hidden.bias_gate is None
     assert len(model.trainable_variables) == 3 + 6
 

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import keras_stn as stn
+from keras_stn.models.rate_plan import planned_rate
 from tests.tuners import builds
 
 
@@ -79,7 +80,7 @@ def test_the_learning_rate_goes_by_the_length_of_the_training(steps):
     # 3 batches of 16 are 2 cycles of 2 weight updates and 1 tuning step.
     epochs = 250 * steps
     tune(model, epochs=epochs, callbacks=[Look()])
-    assert {*rates} == {np.float32(min(0.1, 60 / (2 * epochs)))}
+    assert {*rates} == {np.float32(planned_rate(2 * epochs, share=0.0))}
 
 
 def test_a_given_optimizer_keeps_its_learning_rate():

@@ -165,7 +165,7 @@ class TestMasks:
             for kernel, value in zip(kernels, before):
                 kernel.assign(value * factors[i % len(factors)])
             row = Sample(
-                sample.unconstrained[i : i + 1], sample.values[i : i + 1], []
+                sample.response_inputs[i : i + 1], sample.values[i : i + 1], []
             )
             np.testing.assert_allclose(
                 outputs[group], run(cell, x[group], row), rtol=1e-5, atol=1e-5
