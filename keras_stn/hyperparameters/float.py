@@ -7,9 +7,6 @@ from keras_stn.hyperparameters.hyperparameter import HyperParameter
 from keras_stn.hyperparameters.hyperparameter import check_declaration
 from keras_stn.hyperparameters.hyperparameter import is_number
 
-SCALE = 0.5
-LOG_SCALE = 2.0
-
 
 @keras.saving.register_keras_serializable(package="keras_stn")
 class Float(HyperParameter):
@@ -34,11 +31,11 @@ class Float(HyperParameter):
         sampling: `"linear"`, or `"log"` for a strength whose order of
             magnitude matters, which then must be positive.
         scale: Positive float, the initial standard deviation of the
-            perturbation, in unconstrained units. If `None`, 0.5, a moderate
-            perturbation: from the middle of a range it reaches between
-            38 % and 62 % of it; with `sampling="log"` 2, since a small
-            strength does nothing that could be learned from until it is
-            some orders of magnitude larger.
+            perturbation, in unconstrained units, or `None` for that of the
+            model's `preset`: 1.5, which from the middle of a range reaches
+            between 18 % and 82 % of it, and 3 with `sampling="log"`, since a
+            small strength does nothing to learn from until it is some orders
+            of magnitude larger; with `preset="paper"` 0.5.
         per_example: Boolean. If `False`, one perturbation serves a whole
             batch, for a value that cannot differ between examples, such as
             the strength of a weight penalty.
@@ -80,8 +77,6 @@ class Float(HyperParameter):
         per_example=True,
         size=None,
     ):
-        if scale is None:
-            scale = LOG_SCALE if sampling == "log" else SCALE
         check_declaration(
             name, min_value, max_value, default, sampling, scale, float
         )
@@ -103,7 +98,7 @@ class Float(HyperParameter):
             high=high,
             default=starting_value(min_value, max_value, requested, sampling),
             sampling=sampling,
-            scale=float(scale),
+            scale=scale,
             per_example=bool(per_example),
         )
         self.requested_default = requested

@@ -52,7 +52,7 @@ class HyperParameter:
         self.high = high
         self.default = self.requested_default = default
         self.sampling = sampling
-        self.scale = scale
+        self.scale = None if scale is None else float(scale)
         self.per_example = per_example
 
     @property
@@ -215,7 +215,7 @@ def check_declaration(
                 f"default={default}, min_value={min_value}, "
                 f"max_value={max_value}"
             )
-    if not is_number(scale, float) or scale <= 0:
+    if scale is not None and not (is_number(scale, float) and scale > 0):
         raise ValueError(
             f"`scale` of {what}, the standard deviation of its perturbation "
             "in unconstrained units, must be a positive number. "

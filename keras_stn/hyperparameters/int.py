@@ -26,8 +26,7 @@ class Int(HyperParameter):
             smallest value; without one the largest; without any 0, or 1 with
             `sampling="log"`.
         sampling: `"linear"` or `"log"`.
-        scale: Positive float, the initial standard deviation of the
-            perturbation, in unconstrained units.
+        scale: As in `Float`.
         per_example: Boolean. If `False`, one perturbation serves a whole
             batch.
 
@@ -55,7 +54,7 @@ class Int(HyperParameter):
         max_value=None,
         default=None,
         sampling="linear",
-        scale=0.5,
+        scale=None,
         per_example=True,
     ):
         check_declaration(
@@ -74,7 +73,7 @@ class Int(HyperParameter):
             high=math.inf if max_value is None else float(max_value + 1),
             default=int(default),
             sampling=sampling,
-            scale=float(scale),
+            scale=scale,
             per_example=bool(per_example),
         )
 

@@ -10,6 +10,12 @@ from keras_stn.hyperparameters.sample import Sample
 from keras_stn.hyperparameters.transforms import constrain
 from keras_stn.hyperparameters.transforms import inverse_softplus
 
+# The paper's scale, and those from which a centred response is learned sooner:
+# how fast it is learned grows with the square of the scale.
+PAPER_SCALE = 0.5
+SCALE = 1.5
+LOG_SCALE = 3.0
+
 
 class HyperparameterSpace(keras.layers.Layer):
     """The hyperparameters of a network: their variables and their samples.
@@ -56,9 +62,18 @@ class HyperparameterSpace(keras.layers.Layer):
     def build(self, input_shape=None):
         self._make_variables(
             [h.unconstrained_default for h in self._columns],
-            [inverse_softplus(h.scale) for h in self._columns],
+            [self._starting_scale(h) for h in self._columns],
         )
         self.built = True
+
+    def _starting_scale(self, hyperparameter):
+        """What `raw_scale` is at the start."""
+        scale = hyperparameter.scale
+        if scale is None and not self.is_centered:
+            scale = PAPER_SCALE
+        elif scale is None:
+            scale = LOG_SCALE if hyperparameter.sampling == "log" else SCALE
+        return inverse_softplus(scale)
 
     @property
     def _columns(self):
@@ -110,7 +125,7 @@ class HyperparameterSpace(keras.layers.Layer):
             self._untrack_variable(variable)
         self._make_variables(
             [*locations, *(h.unconstrained_default for h in new)],
-            [*raw_scales, *(inverse_softplus(h.scale) for h in new)],
+            [*raw_scales, *map(self._starting_scale, new)],
         )
         self._tracker.lock()
 

@@ -42,9 +42,9 @@ def exact_loss(problem, penalty, value):
     return np.mean((x_val @ weights - y_val) ** 2)
 
 
-def first_moves(problem, layer, start, high):
+def first_moves(problem, layer, start, high, seed):
     """How far a value has moved after each of the first tuned epochs."""
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(seed)
     value = stn.Float("value", 0.0, high, default=start)
     network = keras.Sequential(
         [
@@ -54,43 +54,46 @@ def first_moves(problem, layer, start, high):
         ]
     )
     model = stn.SelfTuningModel(network)
-    model.compile(keras.optimizers.SGD(0.05), "mse")
+    model.compile(keras.optimizers.Adam(0.01), "mse")
     training, tuning = problem
     training = tuple(np.repeat(a, 16, axis=0) for a in training)
     history = model.fit(
         tf.data.Dataset.from_tensors(training).repeat(),
         tuning_data=tf.data.Dataset.from_tensors(tuning).repeat(),
         steps_per_epoch=40,
-        warmup_epochs=6,
-        epochs=9,
+        warmup_epochs=25,
+        epochs=28,
         verbose=0,
     ).history
-    return np.array(history["value"][6:]) - start
+    return np.array(history["value"][25:]) - start
 
 
-NOISE = stn.layers.GaussianNoise, noise_penalty, 0.7
-DROPOUT = stn.layers.Dropout, dropout_penalty, 1.4
+NOISE = stn.layers.GaussianNoise, noise_penalty
+DROPOUT = stn.layers.Dropout, dropout_penalty
 
 
 @pytest.mark.parametrize(
-    "kind, start, direction",
+    "kind, deviation, start, direction",
     [
-        (NOISE, 0.08, 1),
-        (NOISE, 0.46, -1),
-        (DROPOUT, 0.04, 1),
-        (DROPOUT, 0.45, -1),
+        (NOISE, 2.0, 0.3, 1),
+        (NOISE, 0.7, 0.46, -1),
+        (DROPOUT, 2.0, 0.1, 1),
+        (DROPOUT, 1.4, 0.45, -1),
     ],
     ids=["noise up", "noise down", "dropout up", "dropout down"],
 )
 # Where in its range the value starts: the unconstrained value is positive in
 # the upper half and negative in the lower.
 @pytest.mark.parametrize("share", [0.72, 0.47])
-def test_first_moves_go_the_better_way(kind, start, direction, share):
-    layer, penalty, deviation = kind
+@pytest.mark.parametrize("seed", [0, 1])
+def test_first_moves_go_the_better_way(
+    kind, deviation, start, direction, share, seed
+):
+    layer, penalty = kind
     problem = draw_problem(deviation)
     below, above = (
         exact_loss(problem, penalty, factor * start) for factor in (0.9, 1.1)
     )
     assert np.sign(above - below) == -direction
-    moves = first_moves(problem, layer, start, start / share)
+    moves = first_moves(problem, layer, start, start / share, seed)
     assert np.all(np.sign(moves) == direction), moves
