@@ -1,10 +1,12 @@
 import argparse
-import concurrent.futures
 import importlib
 import json
+import multiprocessing
+import multiprocessing.pool
 import pathlib
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -467,11 +469,10 @@ def made(monkeypatch, scoreboard):
         return to_run(**figures, start=one["start"], seed=one["seed"], test=1)
 
     monkeypatch.setattr(scoreboard, "run", run)
-    monkeypatch.setattr(
-        concurrent.futures,
-        "ProcessPoolExecutor",
-        lambda processes, **_: concurrent.futures.ThreadPoolExecutor(1),
+    threads = types.SimpleNamespace(
+        Pool=lambda *_, **__: multiprocessing.pool.ThreadPool(1)
     )
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _: threads)
     return made
 
 
