@@ -126,7 +126,7 @@ def train(method, seed, data, arguments):
         )
     ]
     if method == TUNED:
-        model = stn.SelfTuningModel.from_keras(model)
+        model = stn.SelfTuningModel.from_keras(model, preset=arguments.preset)
         callbacks.append(
             stn.callbacks.ScheduleLogger(
                 schedule_path(arguments.output, seed), freq="batch"
@@ -273,6 +273,12 @@ def parse_arguments():
     add("--widths", type=int, nargs="+", help="filters of the convolutions")
     add("--batch-size", type=int, default=64)
     add("--epochs", type=int)
+    add(
+        "--preset",
+        choices=["auto", "paper"],
+        default="auto",
+        help="as in SelfTuningModel",
+    )
     add("--first-seed", type=int, default=0)
     add("--seeds", type=int, default=1, help="how many runs of each network")
     add("--output", type=pathlib.Path, help="folder for what is written")

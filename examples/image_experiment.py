@@ -44,6 +44,7 @@ def build(build_network, arguments):
             train_steps=arguments.train_steps,
             groups=arguments.groups,
             entropy_weight=arguments.entropy_weight,
+            preset="paper",
         )
         tuning = {
             "hyper_optimizer": keras.optimizers.Adam(

@@ -122,6 +122,7 @@ def build(vocabulary_size, arguments, values=None, **settings):
         model = stn.SelfTuningModel(
             network,
             groups=arguments.groups,
+            preset="paper",
             **{"tune_scales": False, **settings},
         )
         tuning["hyper_optimizer"] = keras.optimizers.Adam(

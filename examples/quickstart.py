@@ -56,11 +56,12 @@ def build_network(rates, conv=keras.layers.Conv2D, dense=keras.layers.Dense):
     )
 
 
-def build_self_tuned(hyper_learning_rate, **settings):
+def build_self_tuned(hyper_learning_rate=None, **settings):
     """The network with tunable rates, compiled.
 
     Args:
-        hyper_learning_rate: Float, Adam's step for the hyperparameters.
+        hyper_learning_rate: Float, Adam's step for the hyperparameters. If
+            `None`, the model's own.
         **settings: Further arguments of `SelfTuningModel`.
     """
     rates = [stn.Float(name, 0.0, 0.9, default=START) for name in RATES]
@@ -69,7 +70,8 @@ def build_self_tuned(hyper_learning_rate, **settings):
     )
     model = stn.SelfTuningModel(network, **settings)
     model.compile(
-        hyper_optimizer=keras.optimizers.Adam(hyper_learning_rate),
+        hyper_optimizer=hyper_learning_rate
+        and keras.optimizers.Adam(hyper_learning_rate),
         **compile_arguments(),
     )
     return model
@@ -242,8 +244,13 @@ def parse_arguments():
     parser.add_argument(
         "--hyper-learning-rate",
         type=float,
-        default=0.03,
-        help="Adam's step for the hyperparameters",
+        help="Adam's step for the hyperparameters; None: by the length",
+    )
+    parser.add_argument(
+        "--preset",
+        choices=["auto", "paper"],
+        default="auto",
+        help="as in SelfTuningModel",
     )
     parser.add_argument(
         "--output", type=pathlib.Path, default="results/quickstart"
@@ -266,7 +273,9 @@ def main():
         is_first = run == 0
         print(f"\nSeed {seed}: the network tunes its dropout rates.")
         keras.utils.set_random_seed(seed)
-        model = build_self_tuned(arguments.hyper_learning_rate)
+        model = build_self_tuned(
+            arguments.hyper_learning_rate, preset=arguments.preset
+        )
         if is_first:
             model.summary()
         tuned, figures = train(

@@ -3,15 +3,25 @@
 import keras
 import keras_tuner
 from race_keras_tuner import RacingModel
+from race_problems import BATCH_SIZE
 from race_problems import MONITOR
 
 import keras_stn as stn
+from keras_stn.hyperparameters.transforms import inverse_softplus
+
+SCALE = 0.5
+# How far a hyperparameter could move before the map to its range.
+REACH = 60.0
 
 
 class SelfTuningRacer(RacingModel):
     """The same `build(hp)`, whose values are known after the training."""
 
     def fit(self, hp, model, **options):
+        raw_scale = model.hyperparameters.raw_scale
+        raw_scale.assign(
+            keras.ops.full_like(raw_scale, inverse_softplus(SCALE))
+        )
         return self.train(model, model.hyperparameter_values, options)
 
 
@@ -32,12 +42,18 @@ def run_self_tuning(problem, recorder, data, seed, folder, arguments):
         start = min(one.default * arguments.start, one.high)
         one._replace(default=start).declare(declared, name)
     rate = arguments.hyper_learning_rate
+    if rate is None:
+        examples = len(data[0][0])
+        cycles = -(-examples // (BATCH_SIZE * arguments.train_steps))
+        rate = REACH / (cycles * problem.epochs)
+        rate = min(max(rate, 0.003), 0.1)
     tuner = stn.SelfTuner(
         SelfTuningRacer(problem, recorder, data),
         objective=keras_tuner.Objective(MONITOR, "min"),
-        hyper_optimizer=rate and keras.optimizers.Adam(rate),
+        hyper_optimizer=keras.optimizers.Adam(rate),
         train_steps=arguments.train_steps,
         groups=arguments.groups,
+        preset="paper",
         hyperparameters=declared,
         seed=seed,
         directory=str(folder.parent),

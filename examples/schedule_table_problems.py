@@ -63,7 +63,9 @@ class Language:
         )
         model = network
         if is_tuned:
-            model = stn.SelfTuningModel(network, groups=4, tune_scales=False)
+            model = stn.SelfTuningModel(
+                network, groups=4, tune_scales=False, preset="paper"
+            )
         # A learning rate that is the same for all rows depends on the step.
         rate = keras.optimizers.schedules.CosineDecay(
             arguments.learning_rate, self.updates, alpha=0.01
@@ -132,7 +134,7 @@ class Image:
             network = quickstart.build_network(
                 rates, stn.layers.HyperConv2D, stn.layers.HyperDense
             )
-            model = stn.SelfTuningModel(network)
+            model = stn.SelfTuningModel(network, preset="paper")
         else:
             model = quickstart.build_network(rates)
         optimizer = keras.optimizers.SGD(

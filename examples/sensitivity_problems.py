@@ -85,7 +85,9 @@ class ImageProblem:
         """
         arguments = self.arguments
         model = quickstart.build_self_tuned(
-            arguments.hyper_learning_rate, **settings(steps, scale)
+            arguments.hyper_learning_rate,
+            preset="paper",
+            **settings(steps, scale),
         )
         set_scale(model, scale)
         stopwatch = Stopwatch()

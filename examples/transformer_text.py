@@ -116,7 +116,9 @@ def build_self_tuned(vocabulary_size, arguments):
         stn.layers.HyperMultiHeadAttention,
         stn.layers.HyperDense,
     )
-    model = stn.SelfTuningModel(network, groups=arguments.groups)
+    model = stn.SelfTuningModel(
+        network, groups=arguments.groups, preset="paper"
+    )
     model.compile(
         hyper_optimizer=keras.optimizers.Adam(arguments.hyper_learning_rate),
         **compile_arguments(arguments),

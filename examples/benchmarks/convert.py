@@ -57,7 +57,7 @@ def make_models(name):
     original.compile("sgd", loss="mse")
     again = keras.models.clone_model(original)
     again.compile("sgd", loss="mse")
-    tuned = stn.SelfTuningModel.from_keras(original)
+    tuned = stn.SelfTuningModel.from_keras(original, preset="paper")
     return {
         "original": original,
         "original again": again,

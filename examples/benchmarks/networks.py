@@ -179,9 +179,10 @@ def build(name, groups, jit_compile=False):
     if groups == "plain":
         model = make(PLAIN)
     elif groups == "to_keras":
-        model = stn.SelfTuningModel(make(TUNED)).to_keras()
+        model = stn.SelfTuningModel(make(TUNED), preset="paper").to_keras()
     else:
-        model = stn.SelfTuningModel(make(TUNED), groups=groups)
+        # Whose evaluations have kernels to build.
+        model = stn.SelfTuningModel(make(TUNED), groups=groups, preset="paper")
     return compiled(model, jit_compile)
 
 

@@ -34,12 +34,16 @@ class ResponseLayer(HyperLayer):
 
         W(λ) = W + diag(V λ) W_response        b(λ) = b + (C λ) ⊙ b_response
 
-    with one gate an output unit. Mixed into a Keras layer, it adds the
-    weights `response_kernel` and `response_bias` of the shapes of `kernel`
-    and `bias`, and `kernel_gate` (V) and `bias_gate` (C) of shape
-    `(n, units)`, once the number n of hyperparameters is known. Regularizers
-    and constraints apply to `kernel` and `bias`, but a regularizer with a
-    tuned strength to W(λ) and b(λ): see `ResponsePenalty`.
+    with one gate an output unit. Where responses are centred, which is the
+    default, the gates get the distance from the current values in place of
+    λ: the `response_inputs` of a `Sample`.
+
+    Mixed into a Keras layer, it adds the weights `response_kernel` and
+    `response_bias` of the shapes of `kernel` and `bias`, and `kernel_gate` (V)
+    and `bias_gate` (C) of shape `(n, units)`, once the number n of
+    hyperparameters is known. Regularizers and constraints apply to `kernel`
+    and `bias`, but a regularizer with a tuned strength to W(λ) and b(λ): see
+    `ResponsePenalty`.
 
     A layer with other weights names them in `responding`.
 

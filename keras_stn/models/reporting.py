@@ -36,7 +36,8 @@ class Reporting:
         ...     stn.layers.HyperDense(1),
         ... ])
         >>> model = stn.SelfTuningModel(network)
-        >>> model.compile("sgd", loss="mse")
+        >>> hyper_optimizer = keras.optimizers.Adam(0.003)
+        >>> model.compile("sgd", "mse", hyper_optimizer=hyper_optimizer)
         >>> x, y = np.ones((64, 8)), np.ones((64, 1))
         >>> history = model.fit(x, y, validation_split=0.25, verbose=0)
         >>> print(model.tuning_report())

@@ -125,7 +125,7 @@ DATA = {
 QUICK = ("arrays", "py_dataset")
 
 
-def make_tiny_model(stateful=False, **kwargs):
+def make_tiny_model(stateful=False, preset="auto", **kwargs):
     """A network that takes little time, and steps that are not traced."""
     network = keras.Sequential(
         [
@@ -137,7 +137,7 @@ def make_tiny_model(stateful=False, **kwargs):
             stn.layers.HyperDense(3),
         ]
     )
-    model = stn.SelfTuningModel(network, groups=1)
+    model = stn.SelfTuningModel(network, groups=1, preset=preset)
     arguments = {
         "optimizer": keras.optimizers.SGD(0.1, momentum=0.9),
         "loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -206,10 +206,16 @@ def test_every_kind_of_data_is_resumed_within_an_epoch(tmp_path, data):
     assert_resumes(tmp_path, 1, 1, data=DATA[data], epochs=2, warmup_epochs=0)
 
 
-def test_data_are_resumed_after_an_epoch(tmp_path):
+# Without an optimizer of the user's the default plans its learning rate.
+@pytest.mark.parametrize("preset", ["auto", "paper"])
+@pytest.mark.parametrize("data", ["arrays", "dataset"])
+def test_data_are_resumed_after_an_epoch(tmp_path, data, preset):
+    make_model = functools.partial(
+        make_tiny_model, preset=preset, hyper_optimizer=None
+    )
     options = {"save_freq": "epoch"}
     assert_resumes(
-        tmp_path, 1, 0, data=DATA["dataset"], options=options, epochs=2
+        tmp_path, 1, 0, make_model=make_model, data=DATA[data], options=options
     )
 
 

@@ -1,4 +1,7 @@
-"""Weights that an evaluation builds once, and nobody reads behind it."""
+"""Weights that an evaluation builds once, and nobody reads behind it.
+
+Of responses that are not centred: the others are silent in an evaluation.
+"""
 
 import threading
 
@@ -69,9 +72,9 @@ def make_network(body=flat, dtype="float32", is_unbuilt=False):
         keras.config.set_dtype_policy("float32")
 
 
-def make_model(network=None, **kwargs):
+def make_model(network=None, preset="paper", **kwargs):
     network = make_network() if network is None else network
-    model = stn.SelfTuningModel(network, train_steps=1, groups=4)
+    model = stn.SelfTuningModel(network, train_steps=1, groups=4, preset=preset)
     kwargs.setdefault("run_eagerly", not kwargs.get("jit_compile", False))
     model.compile(
         keras.optimizers.SGD(0.05),
@@ -137,7 +140,9 @@ def clear(model):
 
 
 @pytest.mark.parametrize("body", NETWORKS)
-@pytest.mark.parametrize("how", [{}, {"run_eagerly": False}])
+@pytest.mark.parametrize(
+    "how", [{}, {"run_eagerly": False}, {"preset": "auto"}]
+)
 def test_an_evaluation_computes_what_single_batches_do(body, how):
     model = make_model(make_network(body), **how)
     np.testing.assert_allclose(
@@ -148,11 +153,12 @@ def test_an_evaluation_computes_what_single_batches_do(body, how):
     )
 
 
-def test_xla_reads_the_same_weights():
-    model = make_model(jit_compile=True)
+@pytest.mark.parametrize("preset", ["auto", "paper"])
+def test_xla_reads_the_same_weights(preset):
+    model = make_model(preset=preset, jit_compile=True)
     expected = model(X, training=False)
     np.testing.assert_allclose(predict(model), expected, rtol=1e-4, atol=1e-5)
-    plain = make_model(model.network)
+    plain = make_model(model.network, preset)
     np.testing.assert_allclose(
         evaluate(model)["loss"], evaluate(plain)["loss"], rtol=1e-5
     )
@@ -351,8 +357,10 @@ def test_new_hyperparameters_of_a_loss_are_built_with():
     )
 
 
-def test_a_network_may_be_built_by_its_first_batch():
-    model = make_model(make_network(is_unbuilt=True), run_eagerly=False)
+@pytest.mark.parametrize("preset", ["auto", "paper"])
+def test_a_network_may_be_built_by_its_first_batch(preset):
+    network = make_network(is_unbuilt=True)
+    model = make_model(network, preset, run_eagerly=False)
     assert not model.built
     expected = predict(model)
     np.testing.assert_allclose(

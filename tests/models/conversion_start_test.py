@@ -91,7 +91,8 @@ def test_gates_are_silent_however_the_model_is_built(how):
     assert all(a != b for a, b in gates_and_responses(tuned).values())
 
 
-def test_gates_of_a_network_that_was_not_converted_are_random():
+@pytest.mark.parametrize("preset", ["auto", "paper"])
+def test_gates_of_a_network_that_was_not_converted_start_as_preset(preset):
     network = keras.Sequential(
         [
             layers.Flatten(),
@@ -99,11 +100,13 @@ def test_gates_of_a_network_that_was_not_converted_are_random():
             stn.layers.HyperDense(6, name="dense"),
         ]
     )
-    tuned = stn.SelfTuningModel(network)
+    tuned = stn.SelfTuningModel(network, preset=preset)
     tuned.build((None, 6, 6, 3))
-    assert not any(
-        is_zero for is_zero, _ in gates_and_responses(tuned).values()
-    )
+    are_silent = gates_and_responses(tuned).values()
+    if preset == "paper":
+        assert not any(gate for gate, _ in are_silent)
+    else:
+        assert all(gate != response for gate, response in are_silent)
 
 
 def test_hyper_layers_are_kept_beside_those_that_become_some():

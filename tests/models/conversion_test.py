@@ -9,6 +9,7 @@ import keras_stn as stn
 from tests.conversion.cases import MODELS
 from tests.conversion.cases import draw_inputs
 from tests.conversion.cases import predict
+from tests.gates import open_gates
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(48, 6, 6, 3)).astype("float32")
@@ -59,7 +60,8 @@ def test_one_line_more_and_the_model_tunes_itself(capsys):
             "move_width": 0.1,
             "conv_kernel_l2": 0.01,
             "dropout": 0.3,
-        }
+        },
+        rel=1e-5,
     )
     history = tuned.fit(
         X, Y, 8, validation_data=(X, Y), epochs=2, verbose=0
@@ -88,9 +90,11 @@ def test_one_line_more_and_the_model_tunes_itself(capsys):
     assert model.get_layer("dropout").rate == 0.3
 
 
-def test_a_tuned_model_can_start_anew():
+@pytest.mark.parametrize("preset", ["auto", "paper"])
+def test_a_tuned_model_can_start_anew(preset):
     model = make_model()
-    tuned = stn.SelfTuningModel.from_keras(model)
+    tuned = stn.SelfTuningModel.from_keras(model, preset=preset)
+    open_gates(tuned)
     location = tuned.hyperparameters.location
     location.assign(location + 1.0)
     ordinary = tuned.to_keras()
@@ -215,10 +219,11 @@ def test_mixed_precision_trains_and_comes_back():
         ("transformer", "mse"),
     ],
 )
-def test_a_graph_of_layers_trains_and_comes_back(name, loss):
+@pytest.mark.parametrize("preset", ["auto", "paper"])
+def test_a_graph_of_layers_trains_and_comes_back(name, loss, preset):
     model = MODELS[name]()
     model.compile("sgd", loss)
-    tuned = stn.SelfTuningModel.from_keras(model)
+    tuned = stn.SelfTuningModel.from_keras(model, preset=preset)
     x = draw_inputs(model)
     y = predict(model, x)
     y = keras.tree.map_structure(lambda value: value + 1, y)

@@ -18,6 +18,7 @@ import tensorflow as tf
 from keras import ops
 
 import keras_stn as stn
+from tests.gates import open_gates
 from tests.programs import start_in_fork
 
 RNG = np.random.default_rng(0)
@@ -88,10 +89,15 @@ def make_convolutional():
     )
 
 
-def make_model(strategy, make_network=make_convolutional, **kwargs):
+def make_model(
+    strategy, make_network=make_convolutional, preset="auto", **kwargs
+):
     keras.utils.set_random_seed(0)
     with strategy.scope():
-        model = stn.SelfTuningModel(make_network(), groups=4)
+        model = stn.SelfTuningModel(make_network(), groups=4, preset=preset)
+        if model.built:
+            # In so few steps they would hardly leave their zeros.
+            open_gates(model, 0.1)
         arguments = {
             "optimizer": keras.optimizers.SGD(0.1, momentum=0.9),
             "loss": keras.losses.SparseCategoricalCrossentropy(
@@ -227,7 +233,7 @@ def subclassed(folder):
         ("one", tf.distribute.OneDeviceStrategy("CPU:1")),
         ("two", mirrored()),
     ):
-        model = make_model(strategy, Network)
+        model = make_model(strategy, Network, preset="paper")
         results |= prefixed(f"{name}/logs", fit(model))
         results |= prefixed(f"{name}/state", state(model))
     return results

@@ -51,7 +51,9 @@ def test_input_noise_goes_to_the_best_fixed_value(problem, start):
             stn.layers.HyperDense(1, use_bias=False),
         ]
     )
-    model = stn.SelfTuningModel(network, groups=None, tune_scales=False)
+    model = stn.SelfTuningModel(
+        network, groups=None, tune_scales=False, preset="paper"
+    )
     model.compile(
         keras.optimizers.SGD(0.05),
         loss="mse",

@@ -105,6 +105,7 @@ class OfficialLanguageModel:
             tune_scales=False,
             # One layer has nothing hidden to drop, but responds to its rate.
             hyperparameters=strengths(),
+            preset="paper",
         )
         self.network = self.model.network
         self.space = self.model.hyperparameters
@@ -268,8 +269,8 @@ class OfficialLanguageModel:
         # A kept unit, 1, is above every rate and a dropped one, 0, below.
         return ops.cast(ops.reshape(mask, shape), dtype)
 
-    def make_sample(self, unconstrained, values):
-        return Sample(unconstrained, values, self.space.declarations)
+    def make_sample(self, response_inputs, values):
+        return Sample(response_inputs, values, self.space.declarations)
 
 
 def reorder(rows):

@@ -61,29 +61,29 @@ class OfficialLanguageRun(OfficialLanguageModel):
         noise = self.to_columns(self.arrays["noise"].transpose(2, 0, 1))
         return tf.gather(np.float32(noise.transpose(1, 2, 0)), self.step)
 
-    def sample(self, groups=1, noise=None, perturb=True):
+    def sample(self, groups=1, noise=None, perturb=True, silent=True):
         """A sample as the official code makes it.
 
         It hands transformed hyperparameters to the hyper layers where ours
         hands over the unconstrained ones, and its ranges are others.
         """
-        drawn = self.draw_sample(groups, noise, perturb).unconstrained
-        drawn = ops.cast(drawn, "float64")
-        unconstrained, values = [], []
+        drawn = self.draw_sample(groups, noise, perturb, silent)
+        drawn = ops.cast(drawn.response_inputs, "float64")
+        response_inputs, values = [], []
         for column, name in zip(ops.unstack(drawn, axis=1), self.space.names):
             is_strength = name in ("alpha", "beta")
             if NAMES[name] in self.official_names:
                 kind = "alpha_beta" if is_strength else "drop"
                 transform = str(self.arrays[f"{kind}_transform"])
-                unconstrained.append(TRANSFORMS[transform](column))
+                response_inputs.append(TRANSFORMS[transform](column))
                 project = ops.softplus if is_strength else ops.sigmoid
                 values.append(project(column))
             else:
                 fixed = self.arrays[f"fixed_{NAMES[name]}"]
-                unconstrained.append(ops.zeros_like(column))
+                response_inputs.append(ops.zeros_like(column))
                 values.append(ops.full_like(column, float(fixed)))
         return self.make_sample(
-            ops.stack(unconstrained, axis=1), ops.stack(values, axis=1)
+            ops.stack(response_inputs, axis=1), ops.stack(values, axis=1)
         )
 
     # The data and the state of a step.

@@ -109,6 +109,7 @@ class OfficialRun:
             groups=None,
             entropy_weight=self.entropy_weight,
             tune_scales=self.tune_scales,
+            preset="paper",
         )
         self.model.compile(
             **{**self.make_optimizers(), **compile_args},

@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 import keras_stn as stn
+from tests.gates import open_gates
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(16, 6, 6, 2)).astype("float32")
@@ -35,9 +36,10 @@ def make_network():
     )
 
 
-def make_model(network=make_network, optimizer=None):
+def make_model(network=make_network, optimizer=None, preset="auto"):
     keras.utils.set_random_seed(0)
-    model = stn.SelfTuningModel(network(), groups=4)
+    model = stn.SelfTuningModel(network(), groups=4, preset=preset)
+    open_gates(model, 0.1)
     model.compile(
         optimizer or keras.optimizers.SGD(0.1),
         keras.losses.SparseCategoricalCrossentropy(True),
@@ -78,10 +80,19 @@ def tuned_by(model, weight):
     return location(model) - before
 
 
-@pytest.mark.parametrize("name", ["mixed_float16", "mixed_bfloat16"])
-def test_training_in_half_precision_keeps_hyperparameters_exact(policy, name):
+@pytest.mark.parametrize(
+    "name, preset",
+    [
+        ("mixed_float16", "auto"),
+        ("mixed_float16", "paper"),
+        ("mixed_bfloat16", "auto"),
+    ],
+)
+def test_training_in_half_precision_keeps_hyperparameters_exact(
+    policy, name, preset
+):
     policy(name)
-    model = make_model()
+    model = make_model(preset=preset)
     history = fit(model, epochs=2)
     assert np.isfinite(history["loss"]).all()
     assert np.isfinite(history["tuning_loss"]).all()
@@ -165,20 +176,27 @@ make_rematerialized_fully = functools.partial(make_rematerialized, mode="full")
 
 
 @pytest.mark.parametrize(
-    ("name", "scope"),
+    ("name", "preset", "scope"),
     [
-        ("float32", {"mode": "full"}),
-        ("mixed_float16", {"mode": "full"}),
-        ("float32", {"mode": "activations"}),
-        ("float32", {"mode": "list_of_layers", "layer_names": ["conv"]}),
+        ("float32", "auto", {"mode": "full"}),
+        ("float32", "paper", {"mode": "full"}),
+        ("mixed_float16", "auto", {"mode": "full"}),
+        ("float32", "auto", {"mode": "activations"}),
+        (
+            "float32",
+            "auto",
+            {"mode": "list_of_layers", "layer_names": ["conv"]},
+        ),
     ],
     ids=str,
 )
-def test_rematerialized_network_trains_alike(policy, name, scope):
+def test_rematerialized_network_trains_alike(policy, name, preset, scope):
     policy(name)
-    plain = make_model()
+    plain = make_model(preset=preset)
     expected = fit(plain, epochs=2)
-    model = make_model(functools.partial(make_rematerialized, **scope))
+    model = make_model(
+        functools.partial(make_rematerialized, **scope), preset=preset
+    )
     history = fit(model, epochs=2)
     tolerance = 1e-6 if name == "float32" else 2e-2
     for key in expected:

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 import keras_stn as stn
+from tests.gates import open_gates
 
 RNG = np.random.default_rng(0)
 # Whole cycles, of which there is one graph.
@@ -33,6 +34,8 @@ def test_rates_and_gates_move():
         hyper_optimizer=keras.optimizers.Adam(0.05),
         jit_compile=False,
     )
+    # In so few steps they would hardly leave their zeros.
+    open_gates(model)
     weights = [v for layer in recurrent for v in layer.trainable_weights]
     before = [v.numpy() for v in weights]
     history = model.fit(

@@ -173,11 +173,12 @@ def assert_same_predictions(actual, expected):
     )
 
 
+@pytest.mark.parametrize("preset", ["auto", "paper"])
 @pytest.mark.parametrize("make_network", NETWORKS)
 def test_loading_restores_weights_optimizers_and_predictions(
-    make_network, tmp_path
+    make_network, preset, tmp_path
 ):
-    model = make_trained(make_network)
+    model = make_trained(make_network, preset=preset)
     loaded = save_and_load(model, tmp_path)
     assert isinstance(loaded, stn.SelfTuningModel)
     assert_equal(weights(loaded), weights(model))
@@ -231,6 +232,7 @@ def test_loading_restores_arguments(tmp_path):
         groups=None,
         entropy_weight=0.5,
         tune_scales=False,
+        preset="paper",
         name="tuned",
     )
     fit(model)
@@ -240,6 +242,7 @@ def test_loading_restores_arguments(tmp_path):
     assert loaded.groups is None
     assert loaded.entropy_weight == 0.5
     assert loaded.tune_scales is False
+    assert loaded.preset == "paper"
     assert loaded.name == "tuned"
 
 
@@ -268,9 +271,18 @@ def test_loading_restores_compilation(tmp_path):
     assert {"loss", "accuracy", "ce"} <= loss.keys()
 
 
-@pytest.mark.parametrize("make_network", [make_sequential, make_convolutional])
-def test_training_goes_on_as_if_never_interrupted(make_network, tmp_path):
-    model = make_trained(make_network, run_eagerly=False)
+@pytest.mark.parametrize(
+    "make_network, preset",
+    [
+        (make_sequential, "auto"),
+        (make_sequential, "paper"),
+        (make_convolutional, "auto"),
+    ],
+)
+def test_training_goes_on_as_if_never_interrupted(
+    make_network, preset, tmp_path
+):
+    model = make_trained(make_network, run_eagerly=False, preset=preset)
     loaded = save_and_load(model, tmp_path)
     history = fit(model, epochs=3, initial_epoch=1).history
     # Compared by representation, since NaN is not equal to itself.
@@ -442,8 +454,9 @@ def test_network_saved_on_its_own_is_tuned_on(tmp_path):
     assert_same_predictions(other, model)
 
 
-def test_exported_model_predicts_alike(tmp_path):
-    model = make_trained()
+@pytest.mark.parametrize("preset", ["auto", "paper"])
+def test_exported_model_predicts_alike(preset, tmp_path):
+    model = make_trained(preset=preset)
     predictions = model.predict(X, verbose=0)
     model.export(tmp_path / "exported", verbose=False)
     exported = tf.saved_model.load(tmp_path / "exported")

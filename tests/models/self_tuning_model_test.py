@@ -12,6 +12,7 @@ from keras_stn.hyperparameters import HyperparameterSpace
 from keras_stn.hyperparameters.divisor import largest_divisor
 from keras_stn.layers.hyper_layer import HyperLayer
 from keras_stn.models.alternation import Cycle
+from tests.gates import open_gates
 
 CLASSES = 3
 
@@ -391,6 +392,7 @@ def test_gradients_do_not_reach_the_hyperparameters_in_training():
 
 def test_a_tuning_step_leaves_weights_and_statistics_alone():
     model = make_model(make_network(keras.layers.BatchNormalization()))
+    open_gates(model)
     before = model.network.get_weights()
     location = model.hyperparameters.location.numpy()
     model.tuning_step(one_batch())
@@ -438,13 +440,9 @@ def test_added_losses_count_in_training_and_not_in_tuning():
 
 
 def test_the_hypergradient_matches_finite_differences():
-    network = make_network()
-    for layer in (network.layers[0], network.layers[2]):
-        layer.build_gates(1)
-        layer.kernel_gate.assign(
-            np.random.default_rng(0).normal(size=layer.kernel_gate.shape)
-        )
-    model = make_model(network)
+    # Of a centred response only the derivative depends on λ.
+    model = make_model(preset="paper")
+    open_gates(model)
     space = model.hyperparameters
     x, y = one_batch()
     noise = np.random.default_rng(1).normal(size=(4, 1)).astype("float32")
@@ -475,7 +473,7 @@ def test_the_hypergradient_matches_finite_differences():
 # Ways of running.
 
 
-def final_state(data_arguments=None, steps_per_execution=1, **compiled):
+def final_state(preset="auto", steps_per_execution=1, **compiled):
     keras.utils.set_random_seed(7)
     shift = Shift(stn.Float("shift", -1.0, 1.0, default=0.3))
     network = keras.Sequential(
@@ -488,13 +486,15 @@ def final_state(data_arguments=None, steps_per_execution=1, **compiled):
     )
     model = make_model(
         network,
+        preset=preset,
         compiled={"steps_per_execution": steps_per_execution, **compiled},
     )
     history = fit(model, epochs=2, shuffle=False)
     return state(model), history
 
 
-def test_eager_graph_and_xla_agree(monkeypatch):
+@pytest.mark.parametrize("preset", ["auto", "paper"])
+def test_eager_graph_and_xla_agree(monkeypatch, preset):
     # XLA draws other numbers from the same seed.
     noise = np.random.default_rng(0).normal(size=(8, 1)).astype("float32")
     monkeypatch.setattr(
@@ -502,9 +502,9 @@ def test_eager_graph_and_xla_agree(monkeypatch):
         "draw_noise",
         lambda space, groups: ops.convert_to_tensor(noise[:groups]),
     )
-    graph, history = final_state(jit_compile=False)
+    graph, history = final_state(preset, jit_compile=False)
     for arguments in ({"run_eagerly": True}, {"jit_compile": True}):
-        other, _ = final_state(**arguments)
+        other, _ = final_state(preset, **arguments)
         for a, b in zip(graph, other):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
     assert history["shift"][0] != history["shift"][1]
@@ -579,14 +579,18 @@ def test_a_batch_of_unknown_size_uses_a_divisor():
         assert call(x).shape == (size, CLASSES)
 
 
-def test_the_model_is_a_layer_of_another_model():
-    model = make_model()
+@pytest.mark.parametrize("preset", ["auto", "paper"])
+def test_the_model_is_a_layer_of_another_model(preset):
+    model = make_model(preset=preset)
     outer = keras.Sequential([keras.Input((4,)), model, keras.layers.Softmax()])
     x, _ = make_data()
     expected = ops.softmax(model.predict(x, verbose=0))
     np.testing.assert_allclose(outer.predict(x, verbose=0), expected, rtol=1e-5)
     model.hyperparameters.location.assign([5.0])
-    model.network.layers[0].kernel_gate.assign(np.ones((1, 8), "float32"))
+    hidden, _, head = model.network.layers
+    hidden.kernel_gate.assign(np.ones((1, 8), "float32"))
+    if preset == "auto":
+        head.bias.assign([1.0, 0.0, -1.0])
     changed = ops.softmax(model.predict(x, verbose=0))
     np.testing.assert_allclose(outer.predict(x, verbose=0), changed, rtol=1e-5)
     assert np.abs(changed - expected).max() > 1e-2

@@ -19,7 +19,7 @@ def l2(default=1e-2, **kwargs):
     )
 
 
-def make_model(penalty=None, groups=4, network=None, **kwargs):
+def make_model(penalty=None, groups=4, network=None, preset="auto", **kwargs):
     penalty = penalty or l2()
     network = network or keras.Sequential(
         [
@@ -31,7 +31,7 @@ def make_model(penalty=None, groups=4, network=None, **kwargs):
             ),
         ]
     )
-    model = stn.SelfTuningModel(network, groups=groups)
+    model = stn.SelfTuningModel(network, groups=groups, preset=preset)
     model.compile(
         keras.optimizers.SGD(0.02),
         "mse",
@@ -68,7 +68,7 @@ def test_the_loss_of_a_weight_step_is_that_of_its_sample(monkeypatch):
     y_pred = model(X, training=True, hyperparameters=sample)
     hidden = np.maximum(X @ dense.kernel.numpy() + dense.bias.numpy(), 0)
     # With one draw a batch all groups have one kernel.
-    location = float(sample.unconstrained[0, 0])
+    location = float(sample.response_inputs[0, 0])
     kernel = head.kernel + location * head.response_kernel
     penalties = [
         np.sum(np.square(dense.kernel)),
@@ -126,7 +126,12 @@ REGULARIZERS = [
 
 
 @pytest.mark.parametrize(
-    "how", [{"run_eagerly": True}, {"steps_per_execution": 2}]
+    "how",
+    [
+        {"run_eagerly": True},
+        {"run_eagerly": True, "preset": "paper"},
+        {"steps_per_execution": 2, "preset": "paper"},
+    ],
 )
 @pytest.mark.parametrize("make", REGULARIZERS)
 def test_evaluation_is_free_of_penalties_that_are_tuned(make, how):
@@ -203,8 +208,10 @@ def test_the_fixed_one_of_two_strengths_counts_in_evaluation(
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
 
 
-def test_a_direct_call_has_the_penalties_of_the_current_values():
-    model = make_model(network=penalized(stn.regularizers.L2(strength())))
+@pytest.mark.parametrize("preset", ["auto", "paper"])
+def test_a_direct_call_has_the_penalties_of_the_current_values(preset):
+    penalty = stn.regularizers.L2(strength())
+    model = make_model(network=penalized(penalty), preset=preset)
     open_gates(model)
     y_pred = model(X, training=True)
     kernel, hidden, hyper_kernel = penalized_tensors(model)
@@ -233,7 +240,9 @@ def test_a_rising_strength_does_not_stop_a_training_that_improves():
         [
             keras.Input((6,)),
             stn.layers.HyperDense(
-                1, kernel_initializer="zeros", kernel_regularizer=l2(2e-3)
+                1,
+                kernel_initializer="zeros",
+                kernel_regularizer=l2(2e-3, scale=0.5),
             ),
         ]
     )
@@ -282,11 +291,13 @@ def final_state(**arguments):
     return model.get_weights()
 
 
-def test_eager_graph_and_xla_agree(monkeypatch):
+@pytest.mark.parametrize("preset", ["auto", "paper"])
+def test_eager_graph_and_xla_agree(monkeypatch, preset):
     fix_noise(monkeypatch)
-    graph = final_state(jit_compile=False)
+    graph = final_state(preset=preset, jit_compile=False)
     for arguments in ({"run_eagerly": True}, {"jit_compile": True}):
-        for a, b in zip(graph, final_state(**arguments), strict=True):
+        other = final_state(preset=preset, **arguments)
+        for a, b in zip(graph, other, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
@@ -310,7 +321,8 @@ def test_the_penalty_moves_to_where_it_helps(start, overfits):
     # Tuned on its own training data, no penalty is best.
     tuning_data = make_regression(200, seed=1) if overfits else (x, y)
     penalty = stn.regularizers.L2(
-        stn.Float("l2", 1e-4, 10.0, start, "log", per_example=False)
+        # A strength of 10, perturbed more, would not train at this rate.
+        stn.Float("l2", 1e-4, 10.0, start, "log", 0.5, per_example=False)
     )
     network = keras.Sequential(
         [

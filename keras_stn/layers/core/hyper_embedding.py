@@ -15,8 +15,8 @@ class HyperEmbedding(ResponseLayer, keras.layers.ReversibleEmbedding):
 
     Use it in place of `keras.layers.Embedding` or
     `keras.layers.ReversibleEmbedding` in a network that a `SelfTuningModel`
-    trains. The table E has a response R, with one gate a column: at the
-    hyperparameters λ the vector of the word w is
+    trains. The table E has a response R, with one gate a column. With λ as in
+    `ResponseLayer` the vector of the word w is
 
         E[w] + (V λ) ⊙ R[w]
 
