@@ -35,6 +35,10 @@ class Step:
         # The `LabelMix` of each layer that mixed examples, in their order.
         self.mixes = []
         self.has_mixed_labels = False
+        # Whether the hyperparameters are perturbed where the model trains.
+        self.is_perturbed = True
+        # Pairs of a gradient that was computed before, and its variable.
+        self.response_gradients = []
         # How often the loss at hand holds the batch, with other labels.
         self.copies = 1
 

@@ -37,7 +37,7 @@ class ResponsePenalty(keras.regularizers.Regularizer):
     def __call__(self, weight):
         sample = current_sample()
         strengths = self.regularizer.current_strengths()
-        if sample is None or not strengths or not self.layer.responds:
+        if not strengths or not self.layer.responds_to(sample):
             return self.regularizer(weight)
         response = getattr(self.layer, f"response_{self.name}")
         # Each variable is read once. Where it is read for each product anew,

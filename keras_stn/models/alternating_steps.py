@@ -13,6 +13,7 @@ from keras_stn.hyperparameters.batch_part import entered_part
 from keras_stn.hyperparameters.step import Step
 from keras_stn.hyperparameters.step import current_step
 from keras_stn.hyperparameters.step import entered
+from keras_stn.layers.hyper_layer import find_layers
 from keras_stn.models.alternation import Cycle
 from keras_stn.models.built_weights import BuiltWeights
 from keras_stn.models.checks import check_steps_per_execution
@@ -161,9 +162,12 @@ class AlternatingSteps:
     def weight_step(self, data):
         """One update of the weights, on a training batch.
 
-        This is Keras's own `train_step`: in training the model perturbs its
-        hyperparameters on every call. An override must call it, for the
-        penalties and the loss to belong to the sample of the call.
+        This is Keras's own `train_step`. With centred responses the network
+        itself trains at the current values, as an ordinary one, and its
+        responses on the same batch under perturbed ones; with
+        `preset="paper"` both train together, under perturbed values. An
+        override must call it, for the penalties and the loss to belong to
+        the sample of the call.
 
         Args:
             data: A batch, `(x, y)` or `(x, y, sample_weight)`.
@@ -175,15 +179,76 @@ class AlternatingSteps:
             ValueError: If layers mixed examples and `compute_loss` was
                 overridden such that it did not mix their labels.
         """
+        gradients = self._response_gradients(data) if self.is_centered else []
         with self._entered("training") as step:
+            step.is_perturbed = not self.is_centered
+            step.response_gradients = gradients
             logs = super().train_step(data)
-        if step.mixes and not step.has_mixed_labels:
-            raise ValueError(
-                "Layers have mixed the examples, and the loss did not mix "
-                "their labels. Call `super().compute_loss` in an override of "
-                f"`compute_loss`. Received: {len(step.mixes)} mixing layers"
-            )
+        check_mixes(step)
         return logs
+
+    def _response_gradients(self, data):
+        """The gradients of what only matters where the values are perturbed.
+
+        Args:
+            data: As in `weight_step`.
+
+        Returns:
+            List of pairs of a gradient and a variable.
+        """
+        variables = [
+            variable
+            for layer in self._response_layers()
+            for variable in layer.response_variables()
+            if variable.trainable
+        ]
+        if not variables:
+            return []
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        scale = self._loss_scale()
+
+        def objective():
+            with self._entered("training") as step, self._spared_metrics():
+                y_pred = self(x, training=True)
+                loss = self._compute_loss(
+                    x=x,
+                    y=y,
+                    y_pred=y_pred,
+                    sample_weight=sample_weight,
+                    training=True,
+                )
+            check_mixes(step)
+            return loss if scale is None else loss * scale, loss
+
+        # Statistics and states are to see each batch once.
+        kept = [*self._statistics(), *self.streams.variables]
+        before = backend.read_all(kept)
+        _, gradients = backend.gradients(objective, variables)
+        if kept:
+            backend.assign_all(kept, before)
+        if scale is not None:
+            gradients = [gradient / scale for gradient in gradients]
+        return list(zip(gradients, variables))
+
+    def _statistics(self):
+        """What layers keep of the batches they train on."""
+        return [
+            variable
+            for layer in find_layers(self.network)
+            for variable in layer._non_trainable_variables
+            if not variable.name.startswith("seed_generator")
+        ]
+
+    def _compute_loss(self, *args, **kwargs):
+        loss = super()._compute_loss(*args, **kwargs)
+        step = current_step()
+        if step is None or step.model is not self:
+            return loss
+        # Nothing is added but the gradients: so one optimizer updates all.
+        for gradient, variable in step.response_gradients:
+            change = variable - ops.stop_gradient(variable)
+            loss += ops.cast(ops.sum(gradient * change), loss.dtype)
+        return loss
 
     def test_step(self, data):
         """The evaluation of one batch.
@@ -356,6 +421,16 @@ class AlternatingSteps:
         super().reset_metrics()
         for tracker in vars(self._trackers).values():
             tracker.reset_state()
+
+
+def check_mixes(step):
+    """Raises a sentence if a loss forgot that examples were mixed."""
+    if step.mixes and not step.has_mixed_labels:
+        raise ValueError(
+            "Layers have mixed the examples, and the loss did not mix "
+            "their labels. Call `super().compute_loss` in an override of "
+            f"`compute_loss`. Received: {len(step.mixes)} mixing layers"
+        )
 
 
 def is_scaling(optimizer):

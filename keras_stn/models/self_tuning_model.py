@@ -231,14 +231,16 @@ class SelfTuningModel(
         Returns:
             The network's outputs.
         """
+        step = current_step()
+        is_in_step = step is not None and step.model is self
         if hyperparameters is None:
+            perturb = bool(training) and (not is_in_step or step.is_perturbed)
             hyperparameters = self.hyperparameters.sample(
-                self.num_groups(inputs), perturb=bool(training)
+                self.num_groups(inputs), perturb=perturb
             )
             if not training and self.built_weights.are_read:
                 hyperparameters.weights = self.built_weights
-        step = current_step()
-        if step is not None and step.model is self:
+        if is_in_step:
             # Penalties and the loss come after the call.
             step.sample = hyperparameters
         with provided(self, hyperparameters):
