@@ -52,7 +52,8 @@ class TuningSchedule(keras.callbacks.Callback):
         # `CallbackList` that is given to `fit` may have no parameters.
         cycles = self.params.get("steps") or self._cycles
         tuning_steps = cycles and cycles * self.model.tuning_steps * epochs
-        share = max(epoch - self._first_epoch, 0) / epochs
+        # The middle of the epoch.
+        share = (max(epoch - self._first_epoch, 0) + 0.5) / epochs
         for optimizer in optimizers:
             optimizer.learning_rate = planned_rate(tuning_steps, share)
 

@@ -11,7 +11,9 @@ REACH = 40.0
 # The rate of the paper, which trains for tens of thousands of steps, and one
 # at which a training of few steps does not leave its responses behind.
 SMALLEST, LARGEST = 3e-3, 0.1
-# What is left of the rate at the end, for values to settle.
+# The share of a training in which the rate rises, while responses are learned,
+# and what is left of it at the end, for values to settle.
+RISE = 0.1
 LAST_SHARE = 0.05
 # A training that stops early lasts this many times its patience, or less.
 PATIENCE_FACTOR = 5
@@ -42,13 +44,14 @@ def planned_rate(tuning_steps, share):
     """The learning rate of the hyperparameters at a point of a training.
 
     Adam moves each by about its rate in a step, so a short training needs a
-    larger one to come as far. The rate falls along half a cosine.
+    larger one to come as far. The rate rises at first, then it falls along
+    half a cosine.
 
     Args:
         tuning_steps: Integer, hyperparameter updates of the whole training,
             or `None` if it is not known.
-        share: Float from 0, how much of the training is over; from 1 on the
-            rate stays.
+        share: Float above 0, how much of the training is over; from 1 on
+            the rate stays.
 
     Returns:
         Float.
@@ -56,5 +59,6 @@ def planned_rate(tuning_steps, share):
     if tuning_steps is None:
         return SMALLEST
     rate = min(max(REACH / max(tuning_steps, 1), SMALLEST), LARGEST)
+    rise = min(share / RISE, 1.0)
     fall = (1 + math.cos(math.pi * min(share, 1.0))) / 2
-    return rate * (LAST_SHARE + (1 - LAST_SHARE) * fall)
+    return rate * rise * (LAST_SHARE + (1 - LAST_SHARE) * fall)

@@ -62,27 +62,33 @@ def expected(cycles, epochs, first=0, last=None):
     last = epochs if last is None else last
     planned = last - first
     return [
-        planned_rate(cycles * planned, max(epoch - first, 0) / planned)
+        planned_rate(cycles * planned, (max(epoch - first, 0) + 0.5) / planned)
         for epoch in range(epochs)
     ]
 
 
 def test_the_whole_way_is_the_reach():
     steps, epochs = 2000, 200
-    rates = [planned_rate(steps, epoch / epochs) for epoch in range(epochs)]
+    shares = (np.arange(epochs) + 0.5) / epochs
+    rates = [planned_rate(steps, share) for share in shares]
     way = np.sum(rates) * steps / epochs
-    # The mean of half a cosine that ends above 0.
-    share = (1 + rate_plan.LAST_SHARE) / 2
-    assert way == pytest.approx(rate_plan.REACH * share, rel=0.01)
+    # The mean of half a cosine that ends above 0, less what the rise takes.
+    share = (1 + rate_plan.LAST_SHARE - rate_plan.RISE) / 2
+    assert way == pytest.approx(rate_plan.REACH * share, rel=0.02)
 
 
 def test_the_rate_has_bounds_and_falls():
-    assert planned_rate(3, 0.0) == rate_plan.LARGEST
-    assert planned_rate(10**7, 0.0) == rate_plan.SMALLEST
+    top = planned_rate(1, rate_plan.RISE)
+    assert 0.95 * rate_plan.LARGEST < top < rate_plan.LARGEST
+    assert planned_rate(10**7, 1.0) < planned_rate(10**7, rate_plan.RISE)
+    assert planned_rate(10**7, rate_plan.RISE) < rate_plan.SMALLEST
     assert planned_rate(None, 0.0) == rate_plan.SMALLEST
-    rates = [planned_rate(1000, share) for share in (0, 0.3, 0.6, 1, 2)]
-    assert rates == sorted(rates, reverse=True)
-    assert rates[-1] == rates[-2] == rate_plan.LAST_SHARE * rates[0]
+    rises = [planned_rate(1000, share) for share in (0.01, 0.05, 0.1)]
+    assert rises == sorted(rises)
+    falls = [planned_rate(1000, share) for share in (0.1, 0.3, 0.6, 1, 2)]
+    assert falls == sorted(falls, reverse=True)
+    assert falls[-1] == falls[-2]
+    assert falls[-1] == pytest.approx(rate_plan.LAST_SHARE * 40 / 1000)
 
 
 def test_fit_plans_both_rates():
