@@ -1,4 +1,5 @@
 import contextlib
+import contextvars
 import math
 
 import keras
@@ -13,11 +14,17 @@ from keras_stn.hyperparameters.batch_part import entered_part
 from keras_stn.hyperparameters.step import Step
 from keras_stn.hyperparameters.step import current_step
 from keras_stn.hyperparameters.step import entered
+from keras_stn.hyperparameters.step import held
 from keras_stn.layers.hyper_layer import find_layers
 from keras_stn.models.alternation import Cycle
 from keras_stn.models.built_weights import BuiltWeights
 from keras_stn.models.checks import check_steps_per_execution
 from keras_stn.models.label_mixing import mix_labels
+
+
+# Whether the weight update at hand is one that responses learn from. The
+# thread's own, since each replica traces its steps in a thread of its own.
+_TRAINS_RESPONSES = contextvars.ContextVar("trains_responses", default=True)
 
 
 class AlternatingSteps:
@@ -130,8 +137,11 @@ class AlternatingSteps:
             Dictionary of logs.
         """
         sizes = iter(self._batch_sizes)
-        for batch in data.training:
-            with self._part_entered(batch, next(sizes, None)):
+        for i, batch in enumerate(data.training):
+            with (
+                self._part_entered(batch, next(sizes, None)),
+                held(_TRAINS_RESPONSES, i == 0),
+            ):
                 logs = self.weight_step(batch)
         for i, batch in enumerate(data.tuning):
             if data.restarts:
@@ -164,8 +174,8 @@ class AlternatingSteps:
 
         This is Keras's own `train_step`. With centred responses the network
         itself trains at the current values, as an ordinary one, and its
-        responses on the same batch under perturbed ones; with
-        `preset="paper"` both train together, under perturbed values. An
+        responses under perturbed ones, on the first batch of each cycle;
+        with `preset="paper"` both train together, under perturbed values. An
         override must call it, for the penalties and the loss to belong to
         the sample of the call.
 
@@ -202,6 +212,9 @@ class AlternatingSteps:
             for variable in layer.response_variables()
             if variable.trainable
         ]
+        if not _TRAINS_RESPONSES.get():
+            # Without a gradient Keras would warn of them.
+            return [(ops.zeros_like(v), v) for v in variables]
         if not variables:
             return []
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
