@@ -21,7 +21,6 @@ from keras_stn.models.built_weights import BuiltWeights
 from keras_stn.models.checks import check_steps_per_execution
 from keras_stn.models.label_mixing import mix_labels
 
-
 # Whether the weight update at hand is one that responses learn from. The
 # thread's own, since each replica traces its steps in a thread of its own.
 _TRAINS_RESPONSES = contextvars.ContextVar("trains_responses", default=True)
