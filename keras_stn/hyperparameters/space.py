@@ -195,6 +195,18 @@ class HyperparameterSpace(keras.layers.Layer):
         noise = self._share(noise)
         return self._to_sample(location + self.scale * noise)
 
+    def repeat(self, groups):
+        """What `sample` draws, with no perturbation in any of its rows.
+
+        Args:
+            groups: Integer or scalar tensor, the number of rows G.
+
+        Returns:
+            A `Sample`.
+        """
+        rows = ops.broadcast_to(self.location, (groups, len(self)))
+        return self._to_sample(rows, self.is_centered)
+
     def _to_sample(self, unconstrained, is_silent=False):
         response_inputs = unconstrained
         if self.is_centered:

@@ -233,12 +233,15 @@ class SelfTuningModel(
         """
         step = current_step()
         is_in_step = step is not None and step.model is self
-        if hyperparameters is None:
-            perturb = bool(training) and (not is_in_step or step.is_perturbed)
-            hyperparameters = self.hyperparameters.sample(
-                self.num_groups(inputs), perturb=perturb
-            )
-            if not training and self.built_weights.are_read:
+        if hyperparameters is None and training:
+            space, groups = self.hyperparameters, self.num_groups(inputs)
+            is_perturbed = not is_in_step or step.is_perturbed
+            # What is drawn for each group is drawn in either case.
+            draw = space.sample if is_perturbed else space.repeat
+            hyperparameters = draw(groups)
+        elif hyperparameters is None:
+            hyperparameters = self.hyperparameters.sample(perturb=False)
+            if self.built_weights.are_read:
                 hyperparameters.weights = self.built_weights
         if is_in_step:
             # Penalties and the loss come after the call.
