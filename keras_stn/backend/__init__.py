@@ -3,6 +3,7 @@
 import keras
 
 if keras.config.backend() == "tensorflow":
+    from keras_stn.backend.tensorflow import after
     from keras_stn.backend.tensorflow import as_distributed
     from keras_stn.backend.tensorflow import assign_all
     from keras_stn.backend.tensorflow import batch_sizes

@@ -8,6 +8,24 @@ import numpy as np
 import tensorflow as tf
 
 
+def after(first, then):
+    """Tensors that are not used before others are computed.
+
+    Args:
+        first: List of tensors.
+        then: Nested structure of tensors.
+
+    Returns:
+        The structure `then`.
+    """
+    if not first:
+        return then
+    with tf.control_dependencies(first):
+        return tf.nest.map_structure(
+            lambda leaf: None if leaf is None else tf.identity(leaf), then
+        )
+
+
 def gradients(function, variables):
     """Differentiates the outcome of `function` with respect to `variables`.
 

@@ -189,6 +189,9 @@ class AlternatingSteps:
                 overridden such that it did not mix their labels.
         """
         gradients = self._response_gradients(data) if self.is_centered else []
+        # Or TensorFlow's graph optimizer would forget that what was read for
+        # them was read before the update.
+        data = backend.after([gradient for gradient, _ in gradients], data)
         with self._entered("training") as step:
             step.is_perturbed = not self.is_centered
             step.response_gradients = gradients
@@ -213,7 +216,7 @@ class AlternatingSteps:
         ]
         if not _TRAINS_RESPONSES.get():
             # Without a gradient Keras would warn of them.
-            return [(ops.zeros_like(v), v) for v in variables]
+            return [(ops.zeros(v.shape, v.dtype), v) for v in variables]
         if not variables:
             return []
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -256,11 +259,7 @@ class AlternatingSteps:
         step = current_step()
         if step is None or step.model is not self:
             return loss
-        # Nothing is added but the gradients: so one optimizer updates all.
-        for gradient, variable in step.response_gradients:
-            change = variable - ops.stop_gradient(variable)
-            loss += ops.cast(ops.sum(gradient * change), loss.dtype)
-        return loss
+        return with_gradients(loss, step.response_gradients)
 
     def test_step(self, data):
         """The evaluation of one batch.
@@ -443,6 +442,34 @@ def check_mixes(step):
             "their labels. Call `super().compute_loss` in an override of "
             f"`compute_loss`. Received: {len(step.mixes)} mixing layers"
         )
+
+
+def with_gradients(loss, pairs):
+    """A loss that has given gradients as well, so that one update does all.
+
+    Args:
+        loss: Scalar tensor, which does not depend on the variables.
+        pairs: List of pairs of a gradient and a variable.
+
+    Returns:
+        Scalar tensor, the loss.
+    """
+    if not pairs:
+        return loss
+    gradients, variables = zip(*pairs)
+
+    @ops.custom_gradient
+    def attach(loss, *values):
+        def gradient(*args, upstream=None):
+            upstream = args[0] if upstream is None else upstream
+            return (
+                upstream,
+                *(ops.cast(upstream, g.dtype) * g for g in gradients),
+            )
+
+        return loss, gradient
+
+    return attach(loss, *map(ops.convert_to_tensor, variables))
 
 
 def is_scaling(optimizer):

@@ -162,9 +162,9 @@ def test_numbers_are_short_and_integers_are_integers(run):
         assert "NaN" not in text
     assert row["step"] == row["epoch"] == "0"
     assert (row["count_lower"], row["count"], row["count_upper"]) == tuple(
-        "123"
+        "024"
     )
-    assert row["rate_scale"] == "0.5"
+    assert row["rate_scale"] == "1.5"
 
 
 def test_epochs_have_a_row_each_and_what_callbacks_before_add(tmp_path):

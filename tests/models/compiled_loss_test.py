@@ -213,11 +213,12 @@ def test_training_smooths_and_tuning_and_evaluation_do_not():
     model.evaluate(X, Y, verbose=0)
     model.compute_loss(y=batch[1], y_pred=model(X))
     kinds = [kind for kind, _ in steps]
-    assert kinds[:2] == ["training", "tuning"]
-    assert set(kinds[2:-1]) == {"evaluation"}
+    # Of the responses, of the network itself, and of the hyperparameters.
+    assert kinds[:3] == ["training", "training", "tuning"]
+    assert set(kinds[3:-1]) == {"evaluation"}
     assert kinds[-1] == "direct"
-    assert len(np.unique(steps[0][1])) == 4
-    assert all(value is None for _, value in steps[1:])
+    assert [len(np.unique(value)) for _, value in steps[:2]] == [4, 1]
+    assert all(value is None for _, value in steps[2:])
 
 
 def test_nothing_is_left_behind_by_a_step():
