@@ -63,11 +63,12 @@ class SelfTuningModel(
             well. If `False` they stay, and tuning steps use no perturbation.
         hyperparameters: List of `Float` and `Int` that no layer declares, or
             `None`. Those of the loss are found by `compile`.
-        preset: `"auto"` or `"paper"`. With `"auto"` layers respond to the
-            perturbation alone, so that the network at the current values is
-            an ordinary one, and the learning rate of the hyperparameters is
+        preset: `"auto"` or `"paper"`. With `"auto"` the network trains at the
+            current values, as an ordinary one does, and only its responses
+            under perturbed ones; the learning rate of the hyperparameters is
             planned by the length of each `fit`. With `"paper"` layers respond
-            to the perturbed values and the rate is 0.003, as in the paper.
+            to the perturbed values, all weights train under them, and the
+            rate is 0.003, as in the paper.
 
     Raises:
         ValueError: If `network` has no hyperparameter, or an argument is out

@@ -6,6 +6,7 @@ import pytest
 
 import keras_stn as stn
 from keras_stn import applications
+from keras_stn.hyperparameters import HyperparameterSpace
 from keras_stn.layers.hyper_layer import find_declarations
 from keras_stn.layers.hyper_layer import find_layers
 from keras_stn.layers.response_layer import ResponseLayer
@@ -119,13 +120,17 @@ def test_ranges_and_starts_are_the_official_ones(name, file):
     }
     declarations = find_declarations(build(name))
     assert len(declarations) == len(official)
+    # As `preset="paper"` makes it.
+    space = HyperparameterSpace(declarations)
+    scales = dict(zip(space.names, np.array(space.scale)))
     for h in declarations:
         low, high, discrete, location, raw_scale = official[
             OFFICIAL_NAMES.get(h.name, h.name)
         ]
         assert h.low == low
         assert isinstance(h, stn.Int) == bool(discrete)
-        assert h.scale == pytest.approx(np.log1p(np.exp(raw_scale)), rel=1e-6)
+        scale = np.log1p(np.exp(raw_scale))
+        assert scales[h.name] == pytest.approx(scale, rel=1e-6)
         if discrete:
             # An `Int` reaches its largest value and starts within its step.
             assert h.high == high + 1
