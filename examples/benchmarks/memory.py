@@ -32,6 +32,7 @@ def peak(name, groups, arguments, dtype):
     command = [sys.executable, __file__, "--only", name, str(groups)]
     command += ["--batch-size", str(arguments.batch_size), "--dtypes", dtype]
     command += ["--jit-compile"] if arguments.jit_compile else []
+    command += ["--preset", arguments.preset]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(run.stdout.split()[-1])
 
@@ -44,7 +45,7 @@ def print_growth(name, groups, arguments):
     before = resident()
     if groups not in ("plain", None):
         groups = int(groups)
-    model = build(name, groups, arguments.jit_compile)
+    model = build(name, groups, arguments.jit_compile, arguments.preset)
     tasks = make_tasks(model, batch)
     for _ in range(CYCLES):
         tasks["cycle"]()

@@ -162,7 +162,7 @@ NETWORKS = {
 TEXT = ("lstm", "transformer")
 
 
-def build(name, groups, jit_compile=False):
+def build(name, groups, jit_compile=False, preset="auto"):
     """A compiled network.
 
     Args:
@@ -170,6 +170,7 @@ def build(name, groups, jit_compile=False):
         groups: As in `SelfTuningModel`; or `"plain"` for a network of Keras's
             layers, or `"to_keras"` for one that a tuned model was made into.
         jit_compile: Boolean.
+        preset: As in `SelfTuningModel`.
 
     Returns:
         A `keras.Model`.
@@ -179,10 +180,9 @@ def build(name, groups, jit_compile=False):
     if groups == "plain":
         model = make(PLAIN)
     elif groups == "to_keras":
-        model = stn.SelfTuningModel(make(TUNED), preset="paper").to_keras()
+        model = stn.SelfTuningModel(make(TUNED), preset=preset).to_keras()
     else:
-        # Whose evaluations have kernels to build.
-        model = stn.SelfTuningModel(make(TUNED), groups=groups, preset="paper")
+        model = stn.SelfTuningModel(make(TUNED), groups=groups, preset=preset)
     return compiled(model, jit_compile)
 
 
@@ -241,6 +241,7 @@ def make_parser(description, networks, groups):
     )
     parser.add_argument("--groups", nargs="+", type=int, default=groups)
     parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--preset", default="auto", choices=["auto", "paper"])
     parser.add_argument(
         "--jit-compile", action="store_true", help="XLA instead of the graph"
     )

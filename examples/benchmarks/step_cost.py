@@ -99,13 +99,13 @@ def seconds(task, repeats):
 
 
 def measure(
-    name, settings, kinds, batch_size, num_batches, jit_compile, rounds
+    name, settings, kinds, batch_size, num_batches, jit_compile, rounds, preset
 ):
     """Prints one table: a row a setting, ratios to the plain network."""
     batch = make_batch(name, batch_size)
     tasks = {
         setting: make_tasks(
-            build(name, setting, jit_compile), batch, num_batches
+            build(name, setting, jit_compile, preset), batch, num_batches
         )
         for setting in ("plain", *settings)
     }
@@ -171,6 +171,7 @@ def main():
             arguments.num_batches,
             arguments.jit_compile,
             arguments.rounds,
+            arguments.preset,
         )
 
 
