@@ -30,11 +30,17 @@ def rematerialized(layer, call):
     def wrapper(*args, **kwargs):
         leaves = keras.tree.flatten((args, kwargs))
         tensors = [tensor for leaf in leaves for tensor in tensors_of(leaf)]
+        is_silent = any(
+            isinstance(leaf, Sample) and leaf.is_silent for leaf in leaves
+        )
+        unused = layer.response_variables() if is_silent else []
+        unused = {id(variable) for variable in unused}
         # Those that may have a gradient.
         variables = [
             variable
             for variable in layer.variables
             if keras.backend.is_float_dtype(variable.dtype)
+            and id(variable) not in unused
         ]
         with AutocastScope(None):
             values = [ops.convert_to_tensor(v) for v in variables]
