@@ -694,7 +694,7 @@ def test_summary_shows_name_range_value_and_scale():
     text = "\n".join(lines)
     assert "HyperparameterSpace" in text
     table = lines[-1].splitlines()
-    assert table[1].split() == ["dropout", "0", "to", "0.9", "0.1", "0.5"]
+    assert table[1].split() == ["dropout", "0", "to", "0.9", "0.1", "1.5"]
     assert "0.001 to 1, log" in table[2]
 
 

@@ -59,7 +59,7 @@ def fix_noise(monkeypatch):
 
 def test_the_loss_of_a_weight_step_is_that_of_its_sample(monkeypatch):
     fix_noise(monkeypatch)
-    model = make_model(run_eagerly=True)
+    model = make_model(preset="paper", run_eagerly=True)
     dense, _, head = model.network.layers
     head.kernel_gate.assign(np.ones((1, 1), "float32"))
     sample = model.hyperparameters.sample(4)
