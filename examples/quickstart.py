@@ -69,11 +69,10 @@ def build_self_tuned(hyper_learning_rate=None, **settings):
         rates, stn.layers.HyperConv2D, stn.layers.HyperDense
     )
     model = stn.SelfTuningModel(network, **settings)
-    model.compile(
-        hyper_optimizer=hyper_learning_rate
-        and keras.optimizers.Adam(hyper_learning_rate),
-        **compile_arguments(),
-    )
+    hyper_optimizer = None
+    if hyper_learning_rate:
+        hyper_optimizer = keras.optimizers.Adam(hyper_learning_rate)
+    model.compile(hyper_optimizer=hyper_optimizer, **compile_arguments())
     return model
 
 
@@ -244,13 +243,14 @@ def parse_arguments():
     parser.add_argument(
         "--hyper-learning-rate",
         type=float,
-        help="Adam's step for the hyperparameters; None: by the length",
+        default=0.03,
+        help="Adam's step for the hyperparameters; 0: by the length",
     )
     parser.add_argument(
         "--preset",
         choices=["auto", "paper"],
-        default="auto",
-        help="as in SelfTuningModel",
+        default="paper",
+        help="as in SelfTuningModel; with SGD 'auto' learns more slowly",
     )
     parser.add_argument(
         "--output", type=pathlib.Path, default="results/quickstart"
