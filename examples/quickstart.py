@@ -250,7 +250,7 @@ def parse_arguments():
         "--preset",
         choices=["auto", "paper"],
         default="paper",
-        help="as in SelfTuningModel; with SGD 'auto' learns more slowly",
+        help="as in SelfTuningModel; with SGD 'auto' moves the rates less",
     )
     parser.add_argument(
         "--output", type=pathlib.Path, default="results/quickstart"
