@@ -214,11 +214,11 @@ class AlternatingSteps:
             for variable in layer.response_variables()
             if variable.trainable
         ]
+        if not variables:
+            return []
         if not _TRAINS_RESPONSES.get():
             # Without a gradient Keras would warn of them.
             return [(ops.zeros(v.shape, v.dtype), v) for v in variables]
-        if not variables:
-            return []
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         scale = self._loss_scale()
 

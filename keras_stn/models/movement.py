@@ -13,9 +13,9 @@ import numpy as np
 # moved: in a range with two ends it is at most 1.25 % of the range.
 SMALL = 0.05
 
-# It is still moving if it covered more than this at the end: half the standard
-# deviation that perturbations have at first, by which the network tells how
-# its loss changes. In a range with two ends it is at most 6 % of the range.
+# It is still moving if it covered more than this at the end: well below the
+# standard deviation that perturbations have at first, by which the network
+# tells how its loss changes. In a range with two ends it is at most 6 % of it.
 LARGE = 0.25
 
 # The end is the last fifth, long enough for a direction to stand out against

@@ -313,7 +313,7 @@ class SelfTuningModel(
         super().compile(optimizer, loss, *args, **kwargs)
         # They may get gates for more hyperparameters now.
         self._built_weights = None
-        is_planned = hyper_optimizer is None and self.preset != "paper"
+        is_planned = hyper_optimizer is None and self.is_centered
         with self.distribute_strategy.scope():
             self.hyper_optimizer = (
                 keras.optimizers.Adam(3e-3, name="hyper_adam")
@@ -496,9 +496,9 @@ class SelfTuningModel(
 
         Arguments are those of `keras.Model.evaluate`. Penalties whose
         strength is tuned do not count, or losses of different epochs could
-        not be compared. Stateful layers start from zero. The weights at the
-        hyperparameters are built once, after `on_test_begin` of the
-        callbacks, for all batches.
+        not be compared. Stateful layers start from zero. With
+        `preset="paper"` the weights at the hyperparameters are built once,
+        after `on_test_begin` of the callbacks, for all batches.
         """
         if self.built:
             self.streams.reset("evaluation")
@@ -513,9 +513,9 @@ class SelfTuningModel(
     ):
         """Predicts at the current hyperparameters.
 
-        Arguments are those of `keras.Model.predict`. The weights at the
-        hyperparameters are built once, after `on_predict_begin` of the
-        callbacks, for all batches.
+        Arguments are those of `keras.Model.predict`. With `preset="paper"`
+        the weights at the hyperparameters are built once, after
+        `on_predict_begin` of the callbacks, for all batches.
         """
         with self.built_weights.kept():
             return super().predict(x, batch_size, verbose, steps, callbacks)
